@@ -1,0 +1,37 @@
+"""Background jobs for Django: Redis speed with the database's guarantees."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .base_task import BaseTask
+    from .seed import Broker, Worker
+    from .task import Task, task
+
+__version__ = "0.1.0"
+
+__all__ = ["BaseTask", "Broker", "Task", "Worker", "task"]
+
+# Lazy (PEP 562): a project's settings and tasks.py import from here before the apps are ready.
+_HOMES = {
+    "BaseTask": ".base_task",
+    "Broker": ".seed",
+    "Task": ".task",
+    "Worker": ".seed",
+    "task": ".task",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(importlib.import_module(_HOMES[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

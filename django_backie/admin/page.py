@@ -1,0 +1,152 @@
+"""What a job's page shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from ..core.states import State
+from ..models import Attempt, Job
+from . import badges, display, timeline, timing, values
+from .columns import planned_tag
+
+ATTEMPTS_SHOWN = 50
+NEVER_SHOWN = frozenset({"body"})
+
+
+class Fact(NamedTuple):
+    """One line of the page's head."""
+
+    name: str
+    value: Any
+    url: str = ""
+
+
+class Argument(NamedTuple):
+    """One argument of the call."""
+
+    name: str
+    value: str
+
+
+class Try(NamedTuple):
+    """One attempt, as the table and the list of tracebacks show it."""
+
+    number: int
+    badge: Any
+    worker: str
+    started: Any
+    length: str
+    retry: Any
+    error_class: str
+    error_message: str
+    traceback: str
+
+
+def context(job: Job, list_url: str, *, payload: bool) -> dict[str, Any]:
+    """Return what the template needs; ``payload`` adds what a task was given, returned or raised."""
+    now = timezone.now()
+    attempts, earlier = shown_attempts(job, payload=payload)
+    life = timeline.spans(job, attempts, now)
+    return {
+        "job": job,
+        "badge": badges.state_badge(job.state),
+        "notice": notice(job),
+        "facts": facts(job, list_url, now),
+        "life": timeline.bars(life),
+        "life_summary": timeline.summary(life),
+        "life_from": display.time_tag(life[0].start) if life else "",
+        "life_to": display.time_tag(life[-1].end) if life else "",
+        "legend": legend(life),
+        "attempts": [_try(attempt) for attempt in attempts],
+        "earlier_attempts": earlier,
+        "payload": payload,
+        **(payload_context(job) if payload else {}),
+    }
+
+
+def payload_context(job: Job) -> dict[str, Any]:
+    """Return what only holders of ``view_payload`` see."""
+    return {
+        "arguments": [Argument(name, values.pretty(value)) for name, value in values.named(job.arguments)],
+        "result": values.pretty_result(job.result) if job.result else "",
+        "has_result": job.state == State.SUCCESSFUL,
+        "error_message": values.visible(job.error_message),
+        "raw": raw(job),
+    }
+
+
+def shown_attempts(job: Job, *, payload: bool) -> tuple[list[Attempt], int]:
+    """Return the newest attempts in the order they were made, and how many came before them."""
+    attempts = Attempt.objects.using(job._state.db).filter(job_id=job.pk).order_by("-number", "-id")
+    if not payload:
+        attempts = attempts.defer("traceback", "error_message")
+    newest = list(attempts[:ATTEMPTS_SHOWN])[::-1]
+    return newest, max(newest[0].number - 1, 0) if newest else 0
+
+
+def facts(job: Job, list_url: str, now: datetime) -> list[Fact]:
+    """Return the head of the page: what is so of every job."""
+    planned = timing.next_run(job, now)
+    found = [
+        Fact(_("Queue"), job.queue, f"{list_url}?queue={job.queue}"),
+        Fact(
+            _("Attempts"), _("%(made)s of %(allowed)s") % {"made": job.attempt, "allowed": job.max_attempts}
+        ),
+        Fact(_("Priority"), job.priority),
+        Fact(_("Enqueued"), display.time_tag(job.enqueued_at)),
+        Fact(_("Due"), planned_tag(planned, now)) if planned else None,
+        Fact(pgettext("duration", "Waited"), display.duration(timing.waited(job, now))),
+        Fact(pgettext("duration", "Ran"), display.duration(timing.ran(job, now))),
+        Fact(_("Finished"), display.time_tag(job.finished_at)) if job.finished_at else None,
+        Fact(_("Worker"), job.worker) if job.worker else None,
+        Fact(_("Crashes"), job.crashes) if job.crashes else None,
+    ]
+    return [fact for fact in found if fact is not None]
+
+
+def notice(job: Job) -> str:
+    """Return why a job stands where it stands, where that is not plain from its state."""
+    if job.state == State.BLOCKED:
+        return _("This job is blocked: %(reason)s") % {"reason": job.reason or _("no reason given")}
+    if job.state == State.CANCELLED and job.reason:
+        return _("This job was cancelled: %(reason)s") % {"reason": job.reason}
+    return job.reason
+
+
+def legend(life: Sequence[timeline.Span]) -> list[tuple[str, str]]:
+    """Return the kinds of spans that the drawing has, with their words."""
+    present = {span.kind for span in life}
+    return [(kind, words) for kind, words in timeline.kinds().items() if kind in present]
+
+
+def raw(job: Job) -> str:
+    """Return the row as JSON, without what is never shown."""
+    row = {
+        field.attname: getattr(job, field.attname)
+        for field in job._meta.concrete_fields
+        if field.attname not in NEVER_SHOWN
+    }
+    return values.visible(json.dumps(row, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False))
+
+
+def _try(attempt: Attempt) -> Try:
+    hidden = attempt.get_deferred_fields()
+    return Try(
+        attempt.number,
+        badges.outcome_badge(attempt.outcome),
+        attempt.worker,
+        display.time_tag(attempt.started_at),
+        display.duration(attempt.finished_at - attempt.started_at),
+        display.time_tag(attempt.retry_at) if attempt.retry_at else "",
+        attempt.error_class,
+        "" if "error_message" in hidden else values.visible(attempt.error_message),
+        "" if "traceback" in hidden else values.visible(attempt.traceback),
+    )

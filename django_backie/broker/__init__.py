@@ -1,0 +1,1 @@
+"""The Redis side: queues, leases and job records. The only package that imports redis."""

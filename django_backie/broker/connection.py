@@ -1,0 +1,77 @@
+"""Connections to Redis: every default explicit, so that the version of the client does not matter."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.retry import Retry
+
+from ..exceptions import BrokerError, BrokerUnavailable
+
+TIMEOUT = 5.0
+BLOCKING_MARGIN = 5.0
+
+_UNAVAILABLE = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.BusyLoadingError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.OutOfMemoryError,
+    OSError,
+)
+
+
+@functools.cache
+def command_client(url: str) -> redis.Redis:
+    """Return the client for commands, one pool per process and URL; the pool notices a fork.
+
+    One repetition after a broken connection is safe because every verb is idempotent or fenced. A timeout is not
+    repeated: a frozen server would hold the caller for a multiple of it.
+    """
+    retry = Retry(ExponentialBackoff(cap=0.2, base=0.02), 1, supported_errors=(redis.exceptions.ConnectionError,))
+    return _client(url, socket_timeout=TIMEOUT, retry=retry, health_check_interval=30)
+
+
+def blocking_client(url: str, longest: float) -> redis.Redis:
+    """Return a client for one blocking reader: no repetition, patience beyond the longest block."""
+    return _client(url, socket_timeout=longest + BLOCKING_MARGIN, retry=Retry(NoBackoff(), 0))
+
+
+def address(url: str) -> str:
+    """Return where a URL points, without its credentials."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return parts.path
+    return f"{parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path or '/0'}"
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn the client's errors into ours.
+
+    Raises:
+        BrokerUnavailable: no answer, or none that another try could not change.
+        BrokerError: the server refuses the command itself.
+    """
+    try:
+        yield
+    except _UNAVAILABLE as error:
+        msg = f"Redis at {address(url)} is not available: {error or type(error).__name__}"
+        raise BrokerUnavailable(msg) from error
+    except redis.exceptions.RedisError as error:
+        msg = f"Redis at {address(url)} refused: {error}"
+        raise BrokerError(msg) from error
+
+
+def _client(url: str, **options: Any) -> redis.Redis:
+    url = url.replace("valkeys://", "rediss://", 1).replace("valkey://", "redis://", 1)
+    if not url.startswith("unix:"):
+        options |= {"socket_connect_timeout": TIMEOUT, "socket_keepalive": True}
+    options = {"protocol": 2, "decode_responses": True, "encoding_errors": "replace", **options}
+    return redis.Redis.from_url(url, **options)

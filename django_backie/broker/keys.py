@@ -1,0 +1,54 @@
+"""The name of every Redis key.
+
+All keys of a namespace share one hash tag, so one script may touch all of them on Redis Cluster too.
+
+====================  =======  ==========================================================================
+``b``                 hash     job id -> body (signed, opaque to the scripts but for its head)
+``h``                 hash     job id -> record, for jobs that have been tried (``lua/include/record.lua``)
+``q:<queue>``         zset     ready jobs; score = -priority * 2^45 + sequence number
+``s``                 zset     scheduled and retrying jobs by due time
+``f``                 hash     job id -> own place of a job that waits in ``s`` but keeps its place
+``w``                 zset     workers by the end of their lease
+``w:<worker>``        hash     job id -> what the worker holds: attempt, started, score, queue
+``wi``                hash     worker -> what it says of itself, as JSON
+``d``                 zset     jobs that changed since they were last mirrored, by version
+``x``                 zset     ended jobs of a namespace without a mirror, by expiry
+``qs``                set      names of the queues
+``k:<queue>``, ``k``  zset     wake-up markers of one queue, of all queues
+``seq``               string   the last sequence number
+``clk``               string   time of the last tick
+====================  =======  ==========================================================================
+
+Times are milliseconds since the epoch by the server's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The key names of one namespace."""
+
+    prefix: str
+
+    @classmethod
+    def of(cls, namespace: str) -> Keys:
+        """Return the keys of a namespace's only group."""
+        return cls(f"{namespace}:{{0}}:")
+
+    def __getitem__(self, name: str) -> str:
+        return self.prefix + name
+
+    def queue(self, name: str) -> str:
+        """Return the key of a queue."""
+        return f"{self.prefix}q:{name}"
+
+    def held(self, worker: str) -> str:
+        """Return the key of what a worker holds."""
+        return f"{self.prefix}w:{worker}"
+
+    def marker(self, queue: str | None) -> str:
+        """Return the key that wakes workers of one queue, or of all queues."""
+        return f"{self.prefix}k" if queue is None else f"{self.prefix}k:{queue}"

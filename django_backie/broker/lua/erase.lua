@@ -1,0 +1,24 @@
+-- Remove every trace of jobs, wherever they stand; a running attempt's result will be refused as stale.
+-- keys: b h s d f x w
+-- args: prefix
+-- include: place
+-- The rest: ids.
+-- Answers the number of jobs that were here.
+local workers = redis.call('ZRANGE', w, 0, -1)
+local count = 0
+for at = first, #ARGV do
+  local id = ARGV[at]
+  local body = redis.call('HGET', b, id)
+  if body then
+    count = count + 1
+    redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)
+  end
+  redis.call('HDEL', b, id)
+  redis.call('HDEL', h, id)
+  redis.call('HDEL', f, id)
+  redis.call('ZREM', s, id)
+  redis.call('ZREM', d, id)
+  redis.call('ZREM', x, id)
+  for _, worker in ipairs(workers) do redis.call('HDEL', prefix .. 'w:' .. worker, id) end
+end
+return count

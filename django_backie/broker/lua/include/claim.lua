@@ -1,0 +1,89 @@
+-- Hand ready jobs to a worker: at most `limit`, by priority and then in the order of enqueueing.
+local function pop_from(key, limit)
+  return redis.call('ZPOPMIN', key, limit)
+end
+
+-- Take from several queues as if they were one: always from the queue whose head comes first, up to the next head.
+local function pop_merged(prefix, queues, limit, take)
+  local heads = {}
+  for _, queue in ipairs(queues) do
+    local head = redis.call('ZRANGE', prefix .. 'q:' .. queue, 0, 0, 'WITHSCORES')
+    if head[2] then heads[#heads + 1] = {queue = queue, score = tonumber(head[2])} end
+  end
+  while limit > 0 and #heads > 0 do
+    table.sort(heads, function(a, b) return a.score < b.score end)
+    local first, bound = heads[1], heads[2] and whole(heads[2].score) or '+inf'
+    local key = prefix .. 'q:' .. first.queue
+    local found = redis.call('ZRANGEBYSCORE', key, '-inf', bound, 'WITHSCORES', 'LIMIT', 0, limit)
+    local ids = {}
+    for at = 1, #found, 2 do
+      ids[#ids + 1] = found[at]
+      take(found[at], found[at + 1], first.queue)
+    end
+    call_in_chunks('ZREM', key, ids, 500)
+    limit = limit - #ids
+    local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+    if head[2] then first.score = tonumber(head[2]) else table.remove(heads, 1) end
+  end
+end
+
+local function pop_in_order(prefix, queues, limit, take)
+  for _, queue in ipairs(queues) do
+    if limit <= 0 then return end
+    local found = pop_from(prefix .. 'q:' .. queue, limit)
+    for at = 1, #found, 2 do take(found[at], found[at + 1], queue) end
+    limit = limit - #found / 2
+  end
+end
+
+-- The queues to serve: the given ones in strict order, or all but the excluded ones.
+local function queues_of(prefix, mode, given)
+  if mode == 'only' then return given end
+  local excluded, queues = {}, {}
+  for _, queue in ipairs(given) do excluded[queue] = true end
+  for _, queue in ipairs(redis.call('SMEMBERS', prefix .. 'qs')) do
+    if not excluded[queue] then queues[#queues + 1] = queue end
+  end
+  return queues
+end
+
+-- Answers a flat list: id, attempt, crashes, body, first started, history for each job.
+local function claim(prefix, worker, now, limit, mode, given)
+  local queues = queues_of(prefix, mode, given)
+  local ids, places = {}, {}
+  local function take(id, score, queue)
+    ids[#ids + 1] = id
+    places[#places + 1] = {score = score, queue = queue}
+  end
+  if #queues > 1 and mode ~= 'only' then
+    pop_merged(prefix, queues, limit, take)
+  else
+    pop_in_order(prefix, queues, limit, take)
+  end
+  local bodies, records = fetch(prefix .. 'b', ids), fetch(prefix .. 'h', ids)
+  local answer, holds, written, marked = {}, {}, {}, {}
+  for index, id in ipairs(ids) do
+    if bodies[index] then
+      local record = parse(records[index])
+      -- A job that was lost once without a trace of having started counts as started from now on.
+      local suspect = (record.crashes > 0 or record.reason == 'recovered') and 1 or 0
+      record.state, record.worker, record.attempt = 'R', worker, record.attempt + 1
+      record.started, record.finished, record.due = whole(now), '', ''
+      if record.first == '' then record.first = record.started end
+      touch(record, now)
+      holds[#holds + 1] = id
+      holds[#holds + 1] = table.concat({record.attempt, suspect, places[index].score, places[index].queue}, '|')
+      written[#written + 1] = id
+      written[#written + 1] = format(record)
+      marked[#marked + 1] = whole(record.version)
+      marked[#marked + 1] = id
+      for _, value in ipairs({id, record.attempt, record.crashes, bodies[index], record.first, record.history}) do
+        answer[#answer + 1] = value
+      end
+    end
+  end
+  call_in_chunks('HSET', prefix .. 'w:' .. worker, holds, 500)
+  call_in_chunks('HSET', prefix .. 'h', written, 500)
+  mark(prefix, marked)
+  return answer, queues
+end

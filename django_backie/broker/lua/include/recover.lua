@@ -1,0 +1,55 @@
+-- Take back everything a worker holds: unstarted jobs free of charge, started ones with a crash on their account.
+local crash_delay, crash_limit = 30000, 3
+
+local function lost_note(record, now)
+  return string.format('{"n":%d,"w":%s,"s":%s,"e":%s,"o":"lost"}', record.attempt, cjson.encode(record.worker),
+    string.format('%.3f', tonumber(record.started) / 1000), string.format('%.3f', now / 1000))
+end
+
+local function charge(prefix, id, score, queue, record, now)
+  record.history = record.history .. '\n' .. lost_note(record, now)
+  record.crashes = record.crashes + 1
+  record.attempt = record.attempt - 1
+  if record.crashes >= crash_limit then
+    record.state, record.finished = 'F', whole(now)
+    record.reason = 'killed its worker ' .. crash_limit .. ' times'
+  elseif record.crashes == 1 then
+    record.state, record.reason = 'Q', 'recovered'
+    make_ready(prefix, id, queue, score)
+  else
+    record.state, record.reason, record.due = 'Y', 'recovered', whole(now + crash_delay)
+    redis.call('ZADD', prefix .. 's', record.due, id)
+    redis.call('HSET', prefix .. 'f', id, score .. '|' .. queue)
+  end
+end
+
+local function hand_back(prefix, id, score, queue, record)
+  record.attempt = record.attempt - 1
+  record.state, record.reason = 'Q', 'recovered'
+  make_ready(prefix, id, queue, score)
+end
+
+-- `begun` is a set of ids known to have started, beside those that are marked in the hold itself.
+local function recover(prefix, worker, now, begun)
+  local held = redis.call('HGETALL', prefix .. 'w:' .. worker)
+  for at = 1, #held, 2 do
+    local id = held[at]
+    local _, started, score, queue = string.match(held[at + 1], '^(%d+)|(%d)|(-?%d+)|(.*)$')
+    local record = parse(redis.call('HGET', prefix .. 'h', id))
+    if record.worker == worker and record.state == 'R' then
+      if started == '1' or begun[id] then
+        charge(prefix, id, score, queue, record, now)
+      else
+        hand_back(prefix, id, score, queue, record)
+      end
+      touch(record, now)
+      redis.call('HSET', prefix .. 'h', id, format(record))
+      mark(prefix, {whole(record.version), id})
+      expire(prefix, id, record.state, now)
+    end
+  end
+  redis.call('DEL', prefix .. 'w:' .. worker)
+  redis.call('ZREM', prefix .. 'w', worker)
+  redis.call('HDEL', prefix .. 'wi', worker)
+  return #held / 2
+end

@@ -1,0 +1,60 @@
+-- End attempts: each item is id, attempt, next state, refund, delay in ms, reason, attempt record.
+-- Answers per item: OK; STALE when the attempt is not the worker's (any more); DUP when it has ended like this before.
+local function verdict(record, worker, attempt)
+  if record.worker == worker and record.attempt == attempt and ended[record.state] then return 'DUP' end
+  return 'STALE'
+end
+
+local function put_back(prefix, id, score, queue, item, now, record)
+  if item.state == 'Q' then
+    make_ready(prefix, id, queue, score)
+  elseif item.state == 'S' or item.state == 'Y' then
+    record.due = whole(now + item.delay)
+    redis.call('ZADD', prefix .. 's', record.due, id)
+    if item.refund then redis.call('HSET', prefix .. 'f', id, score .. '|' .. queue) end
+  elseif ended[item.state] then
+    record.finished = whole(now)
+  end
+end
+
+local function settle(prefix, worker, now, items)
+  local ids = {}
+  for index, item in ipairs(items) do ids[index] = item.id end
+  local held, records = fetch(prefix .. 'w:' .. worker, ids), fetch(prefix .. 'h', ids)
+  local answers, released, written, marked = {}, {}, {}, {}
+  for index, item in ipairs(items) do
+    local record = parse(records[index])
+    local attempt, _, score, queue = string.match(held[index] or '', '^(%d+)|(%d)|(-?%d+)|(.*)$')
+    if tonumber(attempt) ~= item.attempt then
+      answers[index] = verdict(record, worker, item.attempt)
+    else
+      answers[index] = 'OK'
+      released[#released + 1] = item.id
+      record.state, record.reason, record.due = item.state, item.reason, ''
+      if item.refund then record.attempt = record.attempt - 1 end
+      if item.note ~= '' then record.history = record.history .. '\n' .. item.note end
+      put_back(prefix, item.id, score, queue, item, now, record)
+      touch(record, now)
+      written[#written + 1] = item.id
+      written[#written + 1] = format(record)
+      marked[#marked + 1] = whole(record.version)
+      marked[#marked + 1] = item.id
+      expire(prefix, item.id, item.state, now)
+    end
+  end
+  call_in_chunks('HDEL', prefix .. 'w:' .. worker, released, 500)
+  call_in_chunks('HSET', prefix .. 'h', written, 500)
+  mark(prefix, marked)
+  return answers
+end
+
+-- Seven arguments an item, from ARGV[from] on.
+local function read_items(from, count)
+  local items = {}
+  for index = 0, count - 1 do
+    local at = from + index * 7
+    items[index + 1] = {id = ARGV[at], attempt = tonumber(ARGV[at + 1]), state = ARGV[at + 2],
+      refund = ARGV[at + 3] == '1', delay = tonumber(ARGV[at + 4]), reason = ARGV[at + 5], note = ARGV[at + 6]}
+  end
+  return items
+end

@@ -1,0 +1,7 @@
+-- Strike a worker off that holds nothing any more.
+-- keys: w wi
+-- args: prefix worker
+if redis.call('EXISTS', prefix .. 'w:' .. worker) == 1 then return 0 end
+redis.call('ZREM', w, worker)
+redis.call('HDEL', wi, worker)
+return 1

@@ -1,0 +1,33 @@
+-- Bring jobs back from their rows: retried by a person, or lost with the server's memory.
+-- keys: b h s x qs
+-- args: prefix keep keep_failed
+-- include: time mark record place
+-- Five arguments a job: id, body, due in ms or "", attempts used, crashes.
+-- Answers per job: the new version, or 0 when the job is here and has not ended.
+local now = now_ms()
+local answers = {}
+for at = first, #ARGV, 5 do
+  local id, body, due = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local before = redis.call('HGET', h, id)
+  local record = parse(before)
+  if redis.call('HEXISTS', b, id) == 1 and not ended[record.state] then
+    answers[#answers + 1] = 0
+  else
+    record.attempt, record.crashes = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
+    record.state, record.finished, record.due, record.reason = 'Q', '', due, ''
+    redis.call('HSET', b, id, body)
+    redis.call('ZREM', x, id)
+    redis.call('SADD', qs, (head_of(body)))
+    if due ~= '' and tonumber(due) > now then
+      record.state = 'S'
+      redis.call('ZADD', s, due, id)
+    else
+      append(prefix, id, body)
+    end
+    touch(record, now)
+    redis.call('HSET', h, id, format(record))
+    mark(prefix, {whole(record.version), id})
+    answers[#answers + 1] = whole(record.version)
+  end
+end
+return answers

@@ -1,0 +1,32 @@
+-- Keep time for all: promote due jobs, take back what dead workers hold, drop what has expired. Any worker may call it.
+-- keys: w b h x clk
+-- args: prefix lease interval keep keep_failed
+-- include: time mark record place promote recover
+-- Answers: workers buried, jobs taken back, jobs promoted; all 0 when the last tick is younger than `interval` ms.
+begin_with_a_free_write(prefix)
+local now = now_ms()
+local last = tonumber(redis.call('GET', clk)) or now - tonumber(interval)
+if now >= last and now - last < tonumber(interval) then return {0, 0, 0} end
+redis.call('SET', clk, whole(now))
+-- A hole in time (frozen server, nobody ticked, clock moved): nobody could renew, so nobody is reaped this round.
+local hole = now - last > tonumber(lease) * 2 / 3 or last - now > 5000
+local buried, taken = 0, 0
+local late = redis.call('ZRANGEBYSCORE', w, '-inf', whole(now), 'LIMIT', 0, 20)
+if hole then
+  for _, worker in ipairs(redis.call('ZRANGE', w, 0, -1)) do
+    redis.call('ZADD', w, whole(now + tonumber(lease)), worker)
+  end
+else
+  for _, worker in ipairs(late) do
+    taken = taken + recover(prefix, worker, now, {})
+    buried = buried + 1
+  end
+end
+local promoted = promote(prefix, now, 1000)
+local expired = redis.call('ZRANGEBYSCORE', x, '-inf', whole(now), 'LIMIT', 0, 500)
+if #expired > 0 then
+  redis.call('HDEL', b, unpack(expired))
+  redis.call('HDEL', h, unpack(expired))
+  redis.call('ZREM', x, unpack(expired))
+end
+return {buried, taken, promoted}

@@ -1,0 +1,192 @@
+"""The broker: one method per verb. Everything else of the package speaks to Redis through it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import redis
+
+from ..conf import Config
+from ..core.job import Packed
+from . import replies, scripts
+from .connection import address, blocking_client, command_client, translated
+from .keys import Keys
+from .replies import Ending, Lease, Snapshot, Ticked, Turn
+
+QueueMode = Literal["only", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """A job as its row remembers it; ``due`` is seconds since the epoch."""
+
+    id: str
+    body: str
+    due: float | None = None
+    attempt: int = 0
+    crashes: int = 0
+
+
+class RedisBroker:
+    """Queues, leases and job records of one namespace.
+
+    Every verb raises ``BrokerUnavailable`` when Redis does not answer, and may be repeated after that.
+    """
+
+    def __init__(self, config: Config, client: redis.Redis | None = None) -> None:
+        self.config = config
+        self.keys = Keys.of(config.namespace)
+        self._client = client
+        self._lease = round(config.lease * 1000)
+        self._keep: dict[str, Any] = {"keep": "", "keep_failed": ""}
+        if not config.mirrored:
+            self._keep["keep"] = round(config.retention.total_seconds() * 1000)
+            self._keep["keep_failed"] = round(config.retention_failed.total_seconds() * 1000)
+
+    @property
+    def address(self) -> str:
+        """Return where the server is, without credentials."""
+        return address(self.config.url)
+
+    @property
+    def client(self) -> redis.Redis:
+        """Return the client for commands of this process."""
+        return self._client or command_client(self.config.url)
+
+    def enqueue(self, jobs: Sequence[Packed]) -> list[bool]:
+        """Add jobs in one call; answer for each whether it is new."""
+        rest: list[Any] = []
+        for job in jobs:
+            due = "" if job.run_after is None else round(job.run_after * 1000)
+            rest += (job.id, job.queue, job.priority, due, job.body)
+        return [bool(answer) for answer in self._run("enqueue", rest, prefix=self.keys.prefix, **self._keep)]
+
+    def join(self, worker: str, info: str = "{}") -> None:
+        """Register a worker for one lease."""
+        self._run("join", [], prefix=self.keys.prefix, worker=worker, lease=self._lease, info=info)
+
+    def leave(self, worker: str) -> bool:
+        """Strike off a worker that holds nothing; answer whether it could be."""
+        return bool(self._run("leave", [], prefix=self.keys.prefix, worker=worker))
+
+    def turn(
+        self,
+        worker: str,
+        endings: Sequence[Ending] = (),
+        limit: int = 0,
+        queues: Sequence[str] = (),
+        mode: QueueMode = "all",
+    ) -> Turn:
+        """End attempts and take up to ``limit`` new jobs, in one round trip."""
+        rest: list[Any] = [*queues]
+        for ending in endings:
+            rest += ending.arguments()
+        status, answers, flat, held, due = self._run(
+            "turn",
+            rest,
+            prefix=self.keys.prefix,
+            worker=worker,
+            limit=limit,
+            mode=mode,
+            queue_count=len(queues),
+            item_count=len(endings),
+            **self._keep,
+        )
+        next_due = int(due) / 1000 if int(due) >= 0 else None
+        return Turn(status == "FENCED", answers, replies.leases(flat), int(held), next_due)
+
+    def held(self, worker: str) -> list[Lease]:
+        """Return everything a worker holds, to repair a lost reply."""
+        return replies.leases(self._run("held", [], prefix=self.keys.prefix, worker=worker))
+
+    def renew(self, started: Mapping[str, Collection[str]]) -> dict[str, bool]:
+        """Renew the leases of workers, given the jobs each has started; False means fenced."""
+        rest: list[Any] = []
+        for worker, ids in started.items():
+            rest += (worker, len(ids), *ids)
+        answers = self._run("renew", rest, prefix=self.keys.prefix, lease=self._lease)
+        return {worker: bool(answer) for worker, answer in zip(started, answers, strict=True)}
+
+    def bury(self, worker: str, started: Iterable[str] = ()) -> int:
+        """Take back what a dead worker holds; answer how many jobs."""
+        return int(self._run("bury", [*started], prefix=self.keys.prefix, worker=worker, **self._keep))
+
+    def tick(self, interval: float = 0.9) -> Ticked:
+        """Promote due jobs, take back what dead workers hold; does nothing within ``interval`` seconds of the last."""
+        answer = self._run(
+            "tick", [], prefix=self.keys.prefix, lease=self._lease, interval=round(interval * 1000), **self._keep
+        )
+        return Ticked(*map(int, answer))
+
+    def take(self, limit: int) -> list[Snapshot]:
+        """Return jobs that changed since they were mirrored; they stay marked until ``done``."""
+        return replies.snapshots(self._run("take", [], limit=limit))
+
+    def done(self, versions: Mapping[str, int]) -> int:
+        """Un-mark mirrored jobs whose version is still the given one; the ended ones leave Redis."""
+        rest = [value for pair in versions.items() for value in pair]
+        return int(self._run("done", rest)) if rest else 0
+
+    def inspect(self, ids: Sequence[str]) -> dict[str, Snapshot]:
+        """Return those of the jobs that are in Redis, as they are now."""
+        return replies.inspected(ids, self._run("inspect", [*ids])) if ids else {}
+
+    def cancel(self, ids: Sequence[str], reason: str = "") -> list[str]:
+        """Cancel waiting jobs; answer for each ``OK``, ``RUNNING``, ``ENDED`` or ``GONE``."""
+        reason = " ".join(reason.split()).replace("|", "/")[:200]
+        answers = self._run("cancel", [*ids], prefix=self.keys.prefix, reason=reason, **self._keep)
+        return list(answers)
+
+    def hasten(self, ids: Sequence[str]) -> list[str]:
+        """Make waiting jobs ready now; answer for each ``OK``, ``READY``, ``RUNNING``, ``ENDED`` or ``GONE``."""
+        return list(self._run("hasten", [*ids], prefix=self.keys.prefix, **self._keep))
+
+    def restore(self, jobs: Sequence[Restored]) -> list[int]:
+        """Bring jobs back from their rows; answer the new version of each, 0 where it is here and not ended."""
+        rest: list[Any] = []
+        for job in jobs:
+            due = "" if job.due is None else round(job.due * 1000)
+            rest += (job.id, job.body, due, job.attempt, job.crashes)
+        return [int(answer) for answer in self._run("restore", rest, prefix=self.keys.prefix, **self._keep)]
+
+    def erase(self, ids: Sequence[str]) -> int:
+        """Remove every trace of jobs; answer how many were here."""
+        return int(self._run("erase", [*ids], prefix=self.keys.prefix)) if ids else 0
+
+    def _run(self, verb: str, rest: list[Any], /, **named: Any) -> Any:
+        with translated(self.config.url):
+            return scripts.load(verb).call(self.client, self.keys, rest, **named)
+
+
+class Listener:
+    """Blocks until there may be work. One per worker, on a connection of its own."""
+
+    def __init__(self, broker: RedisBroker, queues: Sequence[str], mode: QueueMode, longest: float) -> None:
+        self._broker = broker
+        self._markers = [broker.keys.marker(queue) for queue in (queues if mode == "only" else [None])]
+        self._longest = longest
+        self._client = broker._client or blocking_client(broker.config.url, longest)
+
+    def wait(self, seconds: float) -> bool:
+        """Block until a marker is set, at most the given seconds; tell whether one was.
+
+        Raises:
+            BrokerUnavailable: the connection broke; wait a moment and call again.
+        """
+        with translated(self._broker.config.url):
+            # A timeout of 0 would block for ever.
+            return self._client.bzpopmin(self._markers, max(0.01, min(seconds, self._longest))) is not None
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._broker._client is None:
+            self._client.close()
+
+
+@functools.cache
+def broker_for(config: Config) -> RedisBroker:
+    """Return the broker of a configuration, one per process."""
+    return RedisBroker(config)

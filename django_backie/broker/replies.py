@@ -1,0 +1,164 @@
+"""What the scripts answer, as values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.states import State
+
+STATES = {
+    "S": State.SCHEDULED,
+    "Y": State.RETRYABLE,
+    "Q": State.READY,
+    "R": State.RUNNING,
+    "B": State.BLOCKED,
+    "D": State.SUCCESSFUL,
+    "F": State.FAILED,
+    "C": State.CANCELLED,
+}
+LETTERS = {state: letter for letter, state in STATES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What Redis knows of a job beyond its body. Times are seconds since the epoch.
+
+    ``attempts`` are the ended attempts as ``Transition.record`` wrote them, oldest first.
+    """
+
+    state: State
+    version: int = 0
+    attempt: int = 0
+    crashes: int = 0
+    worker: str = ""
+    first_started: float | None = None
+    started: float | None = None
+    finished: float | None = None
+    due: float | None = None
+    reason: str = ""
+    attempts: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker's right to run one attempt of a job."""
+
+    id: str
+    attempt: int
+    crashes: int
+    body: str
+    first_started: float
+    history: str
+
+    def attempts(self) -> tuple[dict[str, Any], ...]:
+        """Return the attempts that ended before this one."""
+        return notes(self.history)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of one attempt, as the scripts take it."""
+
+    id: str
+    attempt: int
+    state: State
+    refund: bool = False
+    delay: float = 0.0
+    reason: str = ""
+    note: str = ""
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Return the seven arguments of ``lua/include/settle.lua``."""
+        refund = int(self.refund)
+        return self.id, self.attempt, LETTERS[self.state], refund, round(self.delay * 1000), self.reason, self.note
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The answer to one round trip of a worker. ``next_due`` is seconds, or None when nothing is scheduled."""
+
+    fenced: bool
+    answers: list[str]
+    leases: list[Lease]
+    held: int
+    next_due: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A job as Redis has it: ``body`` may be empty where only the record is left."""
+
+    id: str
+    version: int
+    body: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What one tick did."""
+
+    buried: int
+    recovered: int
+    promoted: int
+
+
+def notes(history: str) -> tuple[dict[str, Any], ...]:
+    """Return the attempt records of a history."""
+    return tuple(json.loads(line) for line in history.split("\n") if line)
+
+
+def record(text: str, due: str = "") -> Record:
+    """Return a record from its text; no text means a job that was never tried."""
+    if not text:
+        return Record(State.SCHEDULED if due else State.READY, due=_seconds(due))
+    head, _, history = text.partition("\n")
+    state, version, attempt, crashes, worker, first, started, finished, due, reason = head.split("|", 9)
+    return Record(
+        state=STATES[state],
+        version=int(version),
+        attempt=int(attempt),
+        crashes=int(crashes),
+        worker=worker,
+        first_started=_seconds(first),
+        started=_seconds(started),
+        finished=_seconds(finished),
+        due=_seconds(due),
+        reason=reason,
+        attempts=notes(history),
+    )
+
+
+def leases(flat: Sequence[Any]) -> list[Lease]:
+    """Return the jobs of a flat answer."""
+    return [
+        Lease(job_id, int(attempt), int(crashes), body, int(first) / 1000, history)
+        for job_id, attempt, crashes, body, first, history in _rows(flat, 6)
+    ]
+
+
+def snapshots(flat: Sequence[Any]) -> list[Snapshot]:
+    """Return the changed jobs of ``take.lua``."""
+    return [
+        Snapshot(job_id, int(float(version)), body, record(text, due))
+        for job_id, version, body, text, due in _rows(flat, 5)
+    ]
+
+
+def inspected(ids: Sequence[str], flat: Sequence[Any]) -> dict[str, Snapshot]:
+    """Return the jobs of ``inspect.lua`` that are here."""
+    rows = zip(ids, _rows(flat, 3), strict=True)
+    return {
+        job_id: Snapshot(job_id, 0, body, record(text, due)) for job_id, (body, text, due) in rows if body or text
+    }
+
+
+def _rows(flat: Sequence[Any], width: int) -> Iterator[Sequence[Any]]:
+    return (flat[at : at + width] for at in range(0, len(flat), width))
+
+
+def _seconds(milliseconds: str) -> float | None:
+    return float(milliseconds) / 1000 if milliseconds else None

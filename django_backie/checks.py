@@ -1,0 +1,3 @@
+"""What is wrong with this configuration, for ``manage.py check``."""
+
+from __future__ import annotations

@@ -1,0 +1,83 @@
+"""What people may read of a job's arguments: secrets are replaced before they are written anywhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.views.debug import SafeExceptionReporterFilter
+
+STARS = SafeExceptionReporterFilter.cleansed_substitute
+HIDDEN = re.compile(SafeExceptionReporterFilter.hidden_settings.pattern + "|CARD|CVC|IBAN|SSN", flags=re.IGNORECASE)
+SHORTEST_SECRET = 4
+
+
+def cleanse(arguments: Mapping[str, Any], sensitive: bool | Sequence[str] = ()) -> dict[str, Any]:  # noqa: FBT001
+    """Return named arguments as readable JSON values, with secrets replaced.
+
+    A name is secret when it matches Django's hidden-settings pattern (``SafeExceptionReporterFilter``), at any depth, or
+    stands in ``sensitive``; ``sensitive=True`` hides every value.
+    """
+    if sensitive is True:
+        return dict.fromkeys(arguments, STARS)
+    names = frozenset(sensitive or ())
+    return {name: _cleansed(name, value, names) for name, value in arguments.items()}
+
+
+def secrets_in(arguments: Mapping[str, Any], sensitive: bool | Sequence[str] = ()) -> list[str]:  # noqa: FBT001
+    """Return the secret values of named arguments as text, the longest first."""
+    names = frozenset(arguments if sensitive is True else sensitive or ())
+    found: set[str] = set()
+    for name, value in arguments.items():
+        _collect(name, value, names, found, hidden=False)
+    return sorted(found, key=len, reverse=True)
+
+
+def scrub(text: str, secrets: Sequence[str]) -> str:
+    """Return a text with every secret value replaced."""
+    for secret in secrets:
+        text = text.replace(secret, STARS)
+    return text
+
+
+def _is_secret(name: str, names: frozenset[str]) -> bool:
+    return name in names or HIDDEN.search(name) is not None
+
+
+def _cleansed(name: str, value: Any, names: frozenset[str]) -> Any:
+    if _is_secret(name, names):
+        return STARS
+    if isinstance(value, Mapping):
+        return {str(key): _cleansed(str(key), item, names) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_cleansed("", item, names) for item in value]
+    return _readable(value)
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, timedelta | UUID | Decimal):
+        return str(value)
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    if isinstance(value, str):
+        # PostgreSQL keeps neither NUL nor lone surrogates.
+        return value.replace("\x00", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
+    return value
+
+
+def _collect(name: str, value: Any, names: frozenset[str], found: set[str], *, hidden: bool) -> None:
+    hidden = hidden or _is_secret(name, names)
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _collect(str(key), item, names, found, hidden=hidden)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _collect("", item, names, found, hidden=hidden)
+    elif hidden and value is not None and len(str(value)) >= SHORTEST_SECRET:
+        found.add(str(value))

@@ -1,0 +1,133 @@
+"""django.tasks, or its backport on Django 5.2: the only module that imports either."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django
+from django.core.signals import setting_changed
+
+try:
+    if django.VERSION >= (6, 0):
+        from django.tasks import (
+            DEFAULT_TASK_BACKEND_ALIAS,
+            DEFAULT_TASK_QUEUE_NAME,
+            TaskContext,
+            TaskResult,
+            TaskResultStatus,
+            checks,
+            task_backends,
+        )
+        from django.tasks import signals as task_signals
+        from django.tasks.backends.base import BaseTaskBackend
+        from django.tasks.base import TASK_REFRESH_ATTRS, Task, TaskError
+        from django.tasks.exceptions import (
+            InvalidTask,
+            InvalidTaskBackend,
+            TaskResultDoesNotExist,
+            TaskResultMismatch,
+        )
+    else:
+        from django_tasks import (  # type: ignore[import-not-found, no-redef, unused-ignore]
+            DEFAULT_TASK_BACKEND_ALIAS,
+            DEFAULT_TASK_QUEUE_NAME,
+            TaskContext,
+            TaskResult,
+            TaskResultStatus,
+            checks,
+            task_backends,
+        )
+        from django_tasks import signals as task_signals
+        from django_tasks.backends.base import BaseTaskBackend  # type: ignore[no-redef, unused-ignore]
+        from django_tasks.base import (  # type: ignore[no-redef, unused-ignore]
+            TASK_REFRESH_ATTRS,
+            Task,
+            TaskError,
+        )
+        from django_tasks.exceptions import (  # type: ignore[no-redef, unused-ignore]
+            InvalidTaskBackendError as InvalidTaskBackend,
+        )
+        from django_tasks.exceptions import (
+            InvalidTaskError as InvalidTask,
+        )
+        from django_tasks.exceptions import (
+            TaskResultDoesNotExist,
+            TaskResultMismatch,
+        )
+except ModuleNotFoundError as error:  # pragma: no cover - seen only without the backport
+    if error.name != "django_tasks":
+        raise
+    msg = (
+        "Django before 6.0 has no django.tasks; install its backport: "
+        "pip install 'django-backie[backport]' (or django-tasks)."
+    )
+    raise ModuleNotFoundError(msg, name="django_tasks") from error
+
+__all__ = [
+    "DEFAULT_TASK_BACKEND_ALIAS",
+    "DEFAULT_TASK_QUEUE_NAME",
+    "TASK_REFRESH_ATTRS",
+    "BaseTaskBackend",
+    "InvalidTask",
+    "InvalidTaskBackend",
+    "Task",
+    "TaskContext",
+    "TaskError",
+    "TaskResult",
+    "TaskResultDoesNotExist",
+    "TaskResultMismatch",
+    "TaskResultStatus",
+    "checks",
+    "configured_aliases",
+    "default_alias",
+    "get_backend",
+    "task_backends",
+    "task_signals",
+]
+
+IMPLICIT_ALIAS = "backie"
+BACKEND_PATH = "django_backie.backend.RedisBackend"
+
+# Serves the alias that exists without any TASKS setting. The backport's handler reads an empty mapping as "not set",
+# hence a handler of our own with explicit settings.
+_implicit = type(task_backends)({IMPLICIT_ALIAS: {"BACKEND": BACKEND_PATH, "QUEUES": []}})
+
+
+def configured_aliases() -> dict[str, dict[str, Any]]:
+    """Return the TASKS setting in force, Django's default included."""
+    return dict(task_backends.settings)
+
+
+def get_backend(alias: str) -> Any:
+    """Return the task backend of an alias; the implicit alias needs no TASKS setting.
+
+    Raises:
+        InvalidTaskBackend: no such alias, or its backend cannot be imported.
+    """
+    if alias == IMPLICIT_ALIAS and alias not in task_backends.settings:
+        return _implicit[alias]
+    return task_backends[alias]
+
+
+def default_alias() -> str:
+    """Return the first alias of TASKS whose backend is one of ours, else the implicit alias."""
+    for alias, params in configured_aliases().items():
+        if str(params.get("BACKEND", "")).startswith("django_backie."):
+            return alias
+    return IMPLICIT_ALIAS
+
+
+def own_aliases() -> list[str]:
+    """Return every alias that is served by django-backie's Redis backend, the implicit one if there is no other."""
+    own = [alias for alias in configured_aliases() if getattr(task_backends[alias], "uses_redis", False)]
+    return own or [IMPLICIT_ALIAS]
+
+
+def _forget_implicit(*, setting: str, **_: object) -> None:
+    if setting in {"TASKS", "SECRET_KEY", "DATABASES"}:
+        _implicit.__dict__.pop("settings", None)
+        if hasattr(_implicit._connections, IMPLICIT_ALIAS):
+            del _implicit[IMPLICIT_ALIAS]
+
+
+setting_changed.connect(_forget_implicit, dispatch_uid="django_backie.compat")

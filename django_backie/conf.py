@@ -1,0 +1,137 @@
+"""``TASKS[alias]["OPTIONS"]`` as one frozen, validated value."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+from .core.options import DURABILITIES, backoff_problem
+from .exceptions import ConfigurationError, did_you_mean
+
+SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The settings of one alias. Times are seconds, sizes are bytes, retention is a ``timedelta``."""
+
+    alias: str
+    url: str = ""
+    namespace: str = ""
+    databases: tuple[str, ...] = ("default",)
+    durability: str = "outbox"
+    enqueue_on_commit: bool = True
+    max_attempts: int | None = None
+    backoff: float | tuple[float, ...] = 15.0
+    timeout: float | None = 3600.0
+    retention: timedelta = timedelta(days=7)
+    retention_failed: timedelta = timedelta(days=30)
+    lease: float = 15.0
+    max_payload: int = 128 * 1024
+    max_result: int = 64 * 1024
+    task_modules: tuple[str, ...] = ()
+    sensitive: tuple[str, ...] = ()
+
+    @property
+    def mirrored(self) -> bool:
+        """Tell whether jobs are copied into a database."""
+        return bool(self.databases)
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with the options of an alias."""
+
+    number: int
+    message: str
+    hint: str
+
+
+class _Rule(NamedTuple):
+    wanted: str
+    holds: Callable[[Any], bool]
+    convert: Callable[[Any], Any] = lambda value: value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(isinstance(name, str) for name in value)
+
+
+def _as_delta(value: timedelta | float) -> timedelta:
+    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+_DURATION = _Rule(
+    "a timedelta or a number of seconds",
+    lambda v: (isinstance(v, timedelta) and v > timedelta(0)) or (_is_number(v) and v > 0),
+    _as_delta,
+)
+_NAMES = _Rule("a list of strings", _is_names, tuple)
+
+RULES: dict[str, _Rule] = {
+    "URL": _Rule(
+        f"a URL beginning with one of {', '.join(SCHEMES)}",
+        lambda v: isinstance(v, str) and v.startswith(SCHEMES),
+    ),
+    "NAMESPACE": _Rule(
+        "a non-empty string without braces or white space",
+        lambda v: isinstance(v, str) and bool(v) and not set(v) & set("{} \t\n"),
+    ),
+    "DATABASES": _NAMES,
+    "DURABILITY": _Rule(f"one of {', '.join(map(repr, DURABILITIES))}", lambda v: v in DURABILITIES),
+    "ENQUEUE_ON_COMMIT": _Rule("True or False", lambda v: isinstance(v, bool)),
+    "MAX_ATTEMPTS": _Rule("a whole number from 1", _is_count),
+    "BACKOFF": _Rule(
+        "a number of seconds above 0, or a list of such numbers",
+        lambda v: backoff_problem(v) is None,
+        lambda v: float(v) if _is_number(v) else tuple(map(float, v)),
+    ),
+    "TIMEOUT": _Rule(
+        "a number of seconds above 0, or None",
+        lambda v: v is None or (_is_number(v) and v > 0),
+    ),
+    "RETENTION": _DURATION,
+    "RETENTION_FAILED": _DURATION,
+    "LEASE": _Rule("a number of seconds from 3", lambda v: _is_number(v) and v >= 3, float),
+    "MAX_PAYLOAD": _Rule("a number of bytes from 1", _is_count),
+    "MAX_RESULT": _Rule("a number of bytes from 1", _is_count),
+    "TASK_MODULES": _NAMES,
+    "SENSITIVE": _NAMES,
+}
+
+
+def problems(options: Mapping[str, Any]) -> Iterator[Problem]:
+    """Yield everything that is wrong with an OPTIONS mapping, each with the way out."""
+    for name, value in options.items():
+        rule = RULES.get(name)
+        if rule is None:
+            hint = f"Known options: {', '.join(sorted(RULES))}."
+            yield Problem(1, f"unknown option {name!r}{did_you_mean(name.upper(), RULES)}", hint)
+        elif not rule.holds(value):
+            yield Problem(2, f"option {name!r} is {value!r}", f"It must be {rule.wanted}.")
+
+
+def parse(alias: str, options: Mapping[str, Any]) -> Config:
+    """Return the configuration of an alias.
+
+    Raises:
+        ConfigurationError: an option is unknown or has a wrong value; ``manage.py check`` says the same with a hint.
+    """
+    for problem in problems(options):
+        msg = f"TASKS[{alias!r}]['OPTIONS']: {problem.message}. {problem.hint}"
+        raise ConfigurationError(msg)
+    known = {field.name for field in fields(Config)}
+    values = {name.lower(): RULES[name].convert(value) for name, value in options.items()}
+    values.setdefault("url", os.environ.get("REDIS_URL") or "redis://localhost:6379/0")
+    values.setdefault("namespace", f"backie:{alias}")
+    return Config(alias=alias, **{name: value for name, value in values.items() if name in known})

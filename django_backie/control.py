@@ -1,0 +1,174 @@
+"""What people do to jobs: retry, cancel, run now, erase. The admin and the commands call these.
+
+Redis decides, because only there a change of state is atomic; the row follows at once, and again through the mirror.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.utils.translation import gettext as _
+
+from . import compat
+from .broker.redis import RedisBroker, Restored
+from .core.states import RETRYABLE_BY_HAND, WAITING, State
+from .moments import epoch
+
+if TYPE_CHECKING:
+    from .models import Job
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Which jobs an action has changed, and which it refused, each with the reason."""
+
+    done: tuple[str, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _Tally:
+    done: list[str] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+    def report(self) -> Report:
+        return Report(tuple(self.done), tuple(self.refused))
+
+
+def retry(ids: Iterable[str], *, using: str = "default") -> Report:
+    """Make failed and cancelled jobs ready again, with all their attempts.
+
+    Raises:
+        BrokerUnavailable: Redis is down; nothing was changed.
+    """
+    tally = _Tally()
+    for broker, rows in _by_broker(ids, using, tally).items():
+        fit = [row for row in rows if _may_retry(row, tally)]
+        versions = broker.restore([_restored(row) for row in fit])
+        for row, version in zip(fit, versions, strict=True):
+            if version:
+                _write(row, using, version, state=State.READY, attempt=0, crashes=0, finished_at=None, reason="")
+                tally.done.append(str(row.pk))
+            else:
+                tally.refused.append((str(row.pk), _("it is waiting or running already")))
+    return tally.report()
+
+
+def cancel(ids: Iterable[str], *, using: str = "default", reason: str = "") -> Report:
+    """Cancel jobs that wait; a running one is refused.
+
+    Raises:
+        BrokerUnavailable: Redis is down; nothing was changed.
+    """
+    return _change_waiting(ids, using, lambda broker, keys: broker.cancel(keys, reason), State.CANCELLED, reason)
+
+
+def run_now(ids: Iterable[str], *, using: str = "default") -> Report:
+    """Make scheduled and retrying jobs ready at once.
+
+    Raises:
+        BrokerUnavailable: Redis is down; nothing was changed.
+    """
+    return _change_waiting(ids, using, lambda broker, keys: broker.hasten(keys), State.READY, "")
+
+
+def erase(ids: Iterable[str], *, using: str = "default") -> int:
+    """Remove jobs, their attempts and every trace in Redis; answer how many rows there were.
+
+    Raises:
+        BrokerUnavailable: Redis is down; nothing was changed.
+    """
+    tally = _Tally()
+    count = 0
+    for broker, rows in _by_broker(ids, using, tally).items():
+        keys = [str(row.pk) for row in rows]
+        # First Redis: a row without its job would come back through the mirror.
+        broker.erase(keys)
+        _attempts().filter(job_id__in=keys).using(using).delete()
+        count += _rows(using).filter(pk__in=keys).delete()[1].get("django_backie.Job", 0)
+        broker.erase(keys)
+    return count
+
+
+_REASONS: dict[str, Callable[[], str]] = {
+    "RUNNING": lambda: _("it is running"),
+    "ENDED": lambda: _("it has ended"),
+    "READY": lambda: _("it is ready already"),
+    "GONE": lambda: _("it is not in Redis and has no body to bring it back from"),
+}
+
+
+def _change_waiting(
+    ids: Iterable[str], using: str, verb: Callable[[RedisBroker, list[str]], list[str]], state: State, reason: str
+) -> Report:
+    tally = _Tally()
+    for broker, rows in _by_broker(ids, using, tally).items():
+        keys = [str(row.pk) for row in rows]
+        answers = dict(zip(keys, verb(broker, keys), strict=True)) if keys else {}
+        lost = [row for row in rows if answers[str(row.pk)] == "GONE" and row.state in WAITING and row.body]
+        if lost:
+            # Its push is still to come, or Redis has lost it: bring it back and ask again.
+            broker.restore([_restored(row) for row in lost])
+            answers |= dict(zip([str(row.pk) for row in lost], verb(broker, [str(r.pk) for r in lost]), strict=True))
+        for row in rows:
+            _settle(row, using, answers[str(row.pk)], state, reason, tally)
+    return tally.report()
+
+
+def _settle(row: Job, using: str, answer: str, state: State, reason: str, tally: _Tally) -> None:
+    brought_back = answer == "READY" and state is State.READY and row.state != State.READY
+    if answer == "OK" or brought_back:
+        _write(row, using, row.version, state=state, reason=reason[:200])
+        tally.done.append(str(row.pk))
+    else:
+        tally.refused.append((str(row.pk), _REASONS[answer]()))
+
+
+def _by_broker(ids: Iterable[str], using: str, tally: _Tally) -> dict[RedisBroker, list[Job]]:
+    wanted = [str(job_id) for job_id in ids]
+    rows = {str(row.pk): row for row in _rows(using).filter(pk__in=wanted)}
+    grouped: dict[RedisBroker, list[Job]] = defaultdict(list)
+    for job_id in wanted:
+        if job_id in rows:
+            grouped[compat.get_backend(rows[job_id].backend).broker].append(rows[job_id])
+        else:
+            tally.refused.append((job_id, _("there is no such job")))
+    return grouped
+
+
+def _may_retry(row: Job, tally: _Tally) -> bool:
+    if row.state not in RETRYABLE_BY_HAND:
+        tally.refused.append((str(row.pk), _("it has neither failed nor been cancelled")))
+    elif not row.body:
+        tally.refused.append((str(row.pk), _("its arguments are not kept any more")))
+    else:
+        return True
+    return False
+
+
+def _restored(row: Job) -> Restored:
+    if row.state in RETRYABLE_BY_HAND:
+        return Restored(str(row.pk), row.body)
+    due = row.run_after if row.state in {State.SCHEDULED, State.RETRYABLE} else None
+    return Restored(str(row.pk), row.body, None if due is None else epoch(due), row.attempt, row.crashes)
+
+
+def _write(row: Job, using: str, version: int, **values: Any) -> None:
+    """Let the row follow at once, unless the mirror has written something newer meanwhile."""
+    _rows(using).filter(pk=row.pk, version__lte=max(version, row.version)).update(
+        version=max(version, row.version), **values
+    )
+
+
+def _rows(using: str) -> Any:
+    return apps.get_model("django_backie", "Job")._default_manager.using(using)
+
+
+def _attempts() -> Any:
+    return apps.get_model("django_backie", "Attempt")._default_manager
+
+

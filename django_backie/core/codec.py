@@ -1,0 +1,168 @@
+"""Job <-> body: versioned, signed text that Redis and the job table keep as it is.
+
+A body is five lines: version, queue, priority, signature, envelope. The first three stand outside the envelope so that a
+script can put a job back in its place without reading JSON. The signature (HMAC-SHA256, 128 bits kept; RFC 2104)
+covers the id and all other lines, so a body cannot be moved to another id, queue or priority.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from ..exceptions import PayloadTooLarge, UnreadableBody, UnserializableValue
+from . import jsonic
+from .job import Job, Packed
+from .options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, Options
+
+VERSION = "1"
+LONGEST_BODY = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """Signs with the first key, accepts any: keys are rotated by putting a new one in front."""
+
+    keys: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, secrets: Sequence[str | bytes]) -> Signer:
+        """Return a signer whose keys are derived from secrets such as Django's SECRET_KEY and its fallbacks."""
+        encoded = (secret.encode() if isinstance(secret, str) else secret for secret in secrets)
+        return cls(tuple(sha256(b"django_backie.body" + secret).digest() for secret in encoded))
+
+    def sign(self, message: bytes) -> str:
+        """Return the signature of a message as 22 characters."""
+        return _signature(self.keys[0], message)
+
+    def accepts(self, message: bytes, signature: str) -> bool:
+        """Tell whether any of the keys made this signature, in constant time for each."""
+        return any(hmac.compare_digest(_signature(key, message), signature) for key in self.keys)
+
+
+def _signature(key: bytes, message: bytes) -> str:
+    return urlsafe_b64encode(hmac.digest(key, message, "sha256")[:16])[:22].decode()
+
+
+def pack(job: Job, signer: Signer, limit: int) -> Packed:
+    """Return a job as the broker takes it.
+
+    Raises:
+        UnserializableValue: an argument cannot be written as JSON; names which and where.
+        PayloadTooLarge: the arguments exceed ``limit`` bytes.
+    """
+    envelope = _envelope_text(job, limit)
+    signature = signer.sign(_signed(job.id, job.queue, str(job.priority), envelope))
+    body = f"{VERSION}\n{job.queue}\n{job.priority}\n{signature}\n{envelope}"
+    return Packed(job.id, job.queue, job.priority, body, job.run_after)
+
+
+def unpack(job_id: str, body: str, signer: Signer) -> Job:
+    """Return the job of a body.
+
+    Raises:
+        UnreadableBody: too long, not of this version, not signed by any of our keys, or not an envelope.
+    """
+    if len(body) > LONGEST_BODY:
+        msg = f"the body has {len(body)} characters, more than {LONGEST_BODY}"
+        raise UnreadableBody(msg)
+    version, queue, priority, signature, envelope = _lines(body)
+    if version != VERSION:
+        msg = f"the body has version {version[:20]!r}, this release reads {VERSION!r}"
+        raise UnreadableBody(msg)
+    if not signer.accepts(_signed(job_id, queue, priority, envelope), signature):
+        msg = "the signature does not match: the body was written with another SECRET_KEY, or altered"
+        raise UnreadableBody(msg)
+    try:
+        return _job(job_id, queue, int(priority), jsonic.loads(envelope))
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        msg = f"the envelope cannot be read: {error!r}"
+        raise UnreadableBody(msg) from error
+
+
+def place(body: str) -> tuple[str, int]:
+    """Return the queue and the priority that stand at the head of a body, unverified."""
+    _, queue, priority, *_ = _lines(body)
+    return queue, int(priority)
+
+
+def _lines(body: str) -> list[str]:
+    lines = body.split("\n", 4)
+    if len(lines) != 5:
+        msg = "the body does not have five lines"
+        raise UnreadableBody(msg)
+    return lines
+
+
+def _signed(job_id: str, queue: str, priority: str, envelope: str) -> bytes:
+    return f"{VERSION}\n{job_id}\n{queue}\n{priority}\n{envelope}".encode(errors="surrogatepass")
+
+
+def _envelope_text(job: Job, limit: int) -> str:
+    arguments = _arguments_text(job)
+    if len(arguments) > limit or len(arguments.encode(errors="surrogatepass")) > limit:
+        size = len(arguments.encode(errors="surrogatepass"))
+        msg = f"the arguments of {job.task} take {size} bytes, more than the {limit} of MAX_PAYLOAD; pass a reference"
+        raise PayloadTooLarge(msg)
+    return f'{{{arguments},{json.dumps(_sparse(job), separators=(",", ":"))[1:]}'
+
+
+def _arguments_text(job: Job) -> str:
+    parts = []
+    for key, name, value in (("a", "args", job.args), ("k", "kwargs", job.kwargs)):
+        if value:
+            parts.append(f'"{key}":{_argument_text(job.task, name, value)}')
+    return ",".join([f'"t":{json.dumps(job.task)}', *parts])
+
+
+def _argument_text(task: str, name: str, value: Any) -> str:
+    try:
+        return jsonic.dumps(value)
+    except UnserializableValue as error:
+        msg = f"{name} of {task}: {error}"
+        raise UnserializableValue(msg) from error.__cause__
+
+
+def _sparse(job: Job) -> dict[str, Any]:
+    """Return the rest of the envelope; what equals the default of this version is left out."""
+    options = job.options
+    fields: dict[str, Any] = {"c": round(job.created * 1000)}
+    if job.run_after is not None:
+        fields["r"] = round(job.run_after * 1000)
+    if options.max_attempts != DEFAULT_MAX_ATTEMPTS:
+        fields["m"] = options.max_attempts
+    if options.backoff != DEFAULT_BACKOFF:
+        fields["o"] = options.backoff
+    if options.timeout != DEFAULT_TIMEOUT:
+        fields["x"] = options.timeout
+    if job.database != "default":
+        fields["d"] = job.database
+    if job.backend != "default":
+        fields["b"] = job.backend
+    return fields
+
+
+def _job(job_id: str, queue: str, priority: int, fields: dict[str, Any]) -> Job:
+    backoff = fields.get("o", DEFAULT_BACKOFF)
+    return Job(
+        id=job_id,
+        task=fields["t"],
+        queue=queue,
+        priority=priority,
+        args=fields.get("a", []),
+        kwargs=fields.get("k", {}),
+        created=fields["c"] / 1000,
+        run_after=fields["r"] / 1000 if "r" in fields else None,
+        options=Options(
+            max_attempts=fields.get("m", DEFAULT_MAX_ATTEMPTS),
+            backoff=tuple(backoff) if isinstance(backoff, list) else backoff,
+            timeout=fields.get("x", DEFAULT_TIMEOUT),
+        ),
+        database=fields.get("d", "default"),
+        backend=fields.get("b", "default"),
+    )

@@ -1,0 +1,184 @@
+"""Typed JSON: plain JSON plus tags for the values that Django projects pass around.
+
+Lists and tuples become lists and bytes become text, as django.tasks normalises them. ``datetime``, ``date``, ``time``,
+``timedelta``, ``UUID`` and ``Decimal`` travel as ``{"__t": kind, "v": text}`` and come back exact; a mapping of the
+user's own that has a ``__t`` key is escaped. Everything else is refused.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from ..exceptions import UnserializableValue
+
+TAG = "__t"
+MAX_DEPTH = 32
+
+
+def dumps(value: Any) -> str:
+    """Return a value as compact typed JSON.
+
+    Raises:
+        UnserializableValue: naming the value and where it stands, e.g. ``[0]['user']``.
+    """
+    try:
+        text = _ENCODER.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnserializableValue(_explain(value) or str(error)) from error
+    if _NEEDS_CARE in text and _has_own_tag(value):
+        text = _ENCODER.encode(_escaped(value))
+    if not text.isascii() and not _is_utf8(text):
+        text = json.dumps(json.loads(text), separators=(",", ":"))
+    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        msg = f"nested deeper than {MAX_DEPTH} levels"
+        raise UnserializableValue(msg)
+    return text
+
+
+def loads(text: str) -> Any:
+    """Return the value that ``dumps`` wrote."""
+    if _NEEDS_CARE in text:
+        return json.loads(text, object_hook=_untag)
+    return json.loads(text)
+
+
+_NEEDS_CARE = f'"{TAG}"'
+
+
+def _timedelta_text(value: timedelta) -> str:
+    return f"{value.days},{value.seconds},{value.microseconds}"
+
+
+def _timedelta_value(text: str) -> timedelta:
+    days, seconds, microseconds = map(int, text.split(","))
+    return timedelta(days, seconds, microseconds)
+
+
+# The order matters: a datetime is a date.
+_WRITERS: tuple[tuple[type, str, Any], ...] = (
+    (datetime, "dt", datetime.isoformat),
+    (date, "d", date.isoformat),
+    (time, "t", time.isoformat),
+    (timedelta, "td", _timedelta_text),
+    (UUID, "u", str),
+    (Decimal, "n", str),
+)
+_READERS = {
+    "dt": datetime.fromisoformat,
+    "d": date.fromisoformat,
+    "t": time.fromisoformat,
+    "td": _timedelta_value,
+    "u": UUID,
+    "n": Decimal,
+    "esc": dict,
+}
+
+
+def _default(value: Any) -> Any:
+    for kind, tag, write in _WRITERS:
+        if isinstance(value, kind):
+            return {TAG: tag, "v": write(value)}
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(type(value))
+
+
+_ENCODER = json.JSONEncoder(default=_default, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether a text has no lone surrogates, which cannot be sent but can be escaped."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _untag(mapping: dict[str, Any]) -> Any:
+    reader = _READERS.get(mapping.get(TAG, ""))
+    if reader is None:
+        return mapping
+    value = mapping["v"]
+    return dict(value) if reader is dict else reader(value)  # type: ignore[operator]
+
+
+def _has_own_tag(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return TAG in value or any(map(_has_own_tag, value.values()))
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return any(map(_has_own_tag, value))
+    return False
+
+
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        inner = {key: _escaped(item) for key, item in value.items()}
+        # As a list of pairs, because the reader's hook sees inner mappings first and would take one for a tag.
+        return {TAG: "esc", "v": [[str(key), item] for key, item in inner.items()]} if TAG in value else inner
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return [_escaped(item) for item in value]
+    return value
+
+
+def _depth(value: Any) -> int:
+    if isinstance(value, Mapping):
+        return 1 + max(map(_depth, value.values()), default=0)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return 1 + max(map(_depth, value), default=0)
+    return 0
+
+
+def _explain(value: Any, where: str = "", level: int = 0) -> str | None:
+    """Return what cannot be written and where it stands, or None if everything can."""
+    if level > MAX_DEPTH:
+        return f"nested deeper than {MAX_DEPTH} levels"
+    if isinstance(value, Mapping):
+        return _explain_mapping(value, where, level)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        found = (_explain(item, f"{where}[{index}]", level + 1) for index, item in enumerate(value))
+        return next(filter(None, found), None)
+    try:
+        _ENCODER.encode(value)
+    except (TypeError, ValueError):
+        return f"{_shown(value)}{where and f' at {where}'} cannot be written as JSON{_way_out(value)}"
+    return None
+
+
+def _explain_mapping(value: Mapping[Any, Any], where: str, level: int) -> str | None:
+    for key, item in value.items():
+        if not isinstance(key, str | int | float | bool | None):
+            return f"key {key!r} of the mapping{where and f' at {where}'} must be a string"
+        if problem := _explain(item, f"{where}[{key!r}]", level + 1):
+            return problem
+    return None
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{text[:80]}… ({type(value).__name__})" if len(text) > 80 else f"{text} ({type(value).__name__})"
+
+
+def _way_out(value: Any) -> str:
+    if hasattr(value, "_meta") and hasattr(value, "pk"):
+        return "; pass its primary key and load it in the task"
+    if isinstance(value, float):
+        return "; NaN and infinity are not JSON"
+    if isinstance(value, set | frozenset):
+        return "; pass a list"
+    if isinstance(value, bytes):
+        return "; bytes must be UTF-8 text, encode them with base64"
+    if hasattr(value, "__proxy__") or type(value).__name__ == "__proxy__":
+        return "; pass str() of the lazy text"
+    return "; pass plain values"

@@ -1,0 +1,67 @@
+"""What may be set on a task or on one call, and how the two and the settings merge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+Durability = Literal["outbox", "commit", "now"]
+DURABILITIES: tuple[Durability, ...] = ("outbox", "commit", "now")
+
+Backoff = float | tuple[float, ...]
+
+DEFAULT_MAX_ATTEMPTS = 5
+DEFAULT_BACKOFF = 15.0
+DEFAULT_TIMEOUT = 3600.0
+
+
+class TaskOptions(TypedDict, total=False):
+    """The keywords of ``@task`` beyond django.tasks' own."""
+
+    max_attempts: int
+    backoff: float | Sequence[float]
+    timeout: float
+    durability: Durability
+    sensitive: bool | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The settings of one job, resolved; they travel with it, the worker looks nothing up."""
+
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    backoff: Backoff = DEFAULT_BACKOFF
+    timeout: float | None = DEFAULT_TIMEOUT
+
+
+def backoff_problem(value: Any) -> str | None:
+    """Return what is wrong with a ``backoff``, or None."""
+    numbers = value if isinstance(value, list | tuple) else [value]
+    if not numbers:
+        return "an empty list"
+    for number in numbers:
+        if not isinstance(number, int | float) or isinstance(number, bool):
+            return f"{number!r} is not a number"
+        if number < 0 or (number == 0 and numbers == [value]):
+            return f"{number!r} is not above 0"
+    return None
+
+
+def option_problem(name: str, value: Any) -> str | None:
+    """Return what is wrong with one option of a task, or None."""
+    if name == "max_attempts" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        return "must be a whole number from 1"
+    if name == "backoff" and (problem := backoff_problem(value)):
+        return f"must be a number of seconds above 0, or a list of them: {problem}"
+    if name == "timeout" and (not isinstance(value, int | float) or isinstance(value, bool) or value <= 0):
+        return "must be a number of seconds above 0"
+    if name == "durability" and value not in DURABILITIES:
+        return f"must be one of {', '.join(map(repr, DURABILITIES))}"
+    if name == "sensitive" and not isinstance(value, bool) and not _are_names(value):
+        return "must be True, or a list of argument names"
+    return None
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, list | tuple | set | frozenset) and all(isinstance(name, str) for name in value)

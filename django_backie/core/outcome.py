@@ -1,0 +1,118 @@
+"""What an attempt ended in, and the one function that decides what follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from . import retry
+from .job import Job
+from .states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An exception as text; it is never rebuilt from data."""
+
+    class_path: str
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The task returned; ``result`` is its return value as JSON text."""
+
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The task raised. ``final`` marks what no retry can heal."""
+
+    failure: Failure
+    final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    """The attempt ran longer than its timeout."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The worker stops; the attempt does not count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """This worker cannot run the job (yet): it goes back with a delay, the attempt does not count."""
+
+    reason: str
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The job cannot be read or run until a person looks at it."""
+
+    reason: str
+
+
+Outcome = Succeeded | Failed | TimedOut | Interrupted | Postponed | Parked
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """The way out of RUNNING: the next state, and what to write down.
+
+    ``refund`` gives the attempt back; ``delay`` is seconds until a waiting state is due.
+    """
+
+    state: State
+    outcome: str = ""
+    result: str = ""
+    failure: Failure | None = None
+    delay: float = 0.0
+    refund: bool = False
+    reason: str = ""
+
+    def record(self, *, number: int, worker: str, started: float, finished: float) -> dict[str, Any]:
+        """Return the attempt as the mirror and the result handle read it; times as epoch seconds."""
+        record: dict[str, Any] = {"n": number, "w": worker, "s": started, "e": finished, "o": self.outcome}
+        if self.failure is not None:
+            record.update(c=self.failure.class_path, m=self.failure.message, t=self.failure.traceback)
+        if self.state is State.RETRYABLE:
+            record["r"] = finished + self.delay
+        if self.result:
+            record["v"] = self.result
+        return record
+
+
+def decide(job: Job, attempt: int, outcome: Outcome, dice: float) -> Transition:
+    """Return what follows from an outcome; the only place where this is decided.
+
+    ``attempt`` counts from 1 and does not include attempts that were handed back or lost in a crash.
+    """
+    match outcome:
+        case Succeeded(result):
+            return Transition(State.SUCCESSFUL, "succeeded", result=result)
+        case Failed(failure, final):
+            return _failed(job, attempt, failure, "failed", dice, final=final)
+        case TimedOut(failure):
+            return _failed(job, attempt, failure, "timed_out", dice, final=False)
+        case Interrupted():
+            return Transition(State.READY, refund=True)
+        case Postponed(reason, delay):
+            return Transition(State.SCHEDULED, delay=delay, refund=True, reason=reason)
+        case Parked(reason):
+            return Transition(State.BLOCKED, refund=True, reason=reason)
+
+
+def _failed(job: Job, attempt: int, failure: Failure, outcome: str, dice: float, *, final: bool) -> Transition:
+    if final or attempt >= job.options.max_attempts:
+        return Transition(State.FAILED, outcome, failure=failure)
+    delay = retry.delay(job.options.backoff, attempt, dice)
+    return Transition(State.RETRYABLE, outcome, failure=failure, delay=delay)

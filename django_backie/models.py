@@ -1,0 +1,118 @@
+"""The job table: a job's way in (outbox) and its readable copy (mirror), in one row."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from .core.ids import new_id
+
+
+class JobState(models.TextChoices):
+    """The states of ``core.states`` with the labels that people read."""
+
+    SCHEDULED = "SCHEDULED", pgettext_lazy("job state", "scheduled")
+    BLOCKED = "BLOCKED", pgettext_lazy("job state", "blocked")
+    READY = "READY", pgettext_lazy("job state", "ready")
+    RUNNING = "RUNNING", pgettext_lazy("job state", "running")
+    RETRYABLE = "RETRYABLE", pgettext_lazy("job state", "retrying")
+    SUCCESSFUL = "SUCCESSFUL", pgettext_lazy("job state", "succeeded")
+    FAILED = "FAILED", pgettext_lazy("job state", "failed")
+    CANCELLED = "CANCELLED", pgettext_lazy("job state", "cancelled")
+
+
+class Outcome(models.TextChoices):
+    """What an attempt ended in."""
+
+    SUCCEEDED = "succeeded", pgettext_lazy("attempt outcome", "succeeded")
+    FAILED = "failed", pgettext_lazy("attempt outcome", "failed")
+    TIMED_OUT = "timed_out", pgettext_lazy("attempt outcome", "timed out")
+    CANCELLED = "cancelled", pgettext_lazy("attempt outcome", "cancelled")
+    LOST = "lost", pgettext_lazy("attempt outcome", "lost")
+
+
+class Job(models.Model):
+    """One request to run a task with given arguments.
+
+    ``version`` is 0 until the mirror has seen the job in Redis; afterwards only a larger version may overwrite the row.
+    ``arguments`` is what people may read: secrets are cleansed before they are written. ``body`` is the signed original,
+    needed to push the job again; it is never shown and is emptied when the job succeeds.
+    """
+
+    id = models.UUIDField(_("id"), primary_key=True, default=new_id, editable=False)
+    task = models.CharField(_("task"), max_length=200)
+    backend = models.CharField(_("backend"), max_length=100, default="default")
+    queue = models.CharField(_("queue"), max_length=100)
+    priority = models.SmallIntegerField(_("priority"), default=0)
+    state = models.CharField(_("state"), max_length=10, choices=JobState.choices, default=JobState.READY)
+    reason = models.CharField(_("reason"), max_length=200, blank=True, default="")
+    arguments = models.JSONField(_("arguments"), default=dict)
+    body = models.TextField(_("body"), blank=True, default="", editable=False)
+    result = models.TextField(_("result"), blank=True, default="")
+    error_class = models.CharField(_("error class"), max_length=200, blank=True, default="")
+    error_message = models.CharField(_("error message"), max_length=500, blank=True, default="")
+    attempt = models.PositiveIntegerField(_("attempt"), default=0)
+    max_attempts = models.PositiveIntegerField(_("max attempts"), default=1)
+    crashes = models.PositiveSmallIntegerField(_("crashes"), default=0)
+    worker = models.CharField(_("worker"), max_length=100, blank=True, default="")
+    enqueued_at = models.DateTimeField(_("enqueued at"))
+    run_after = models.DateTimeField(_("run after"), null=True, blank=True)
+    started_at = models.DateTimeField(_("first started at"), null=True, blank=True)
+    last_attempted_at = models.DateTimeField(_("last attempted at"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    version = models.BigIntegerField(_("version"), default=0, editable=False)
+
+    class Meta:
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+        ordering = ["-enqueued_at", "-id"]
+        default_permissions = ("view",)
+        permissions = [
+            ("view_payload", _("Can view arguments, results and tracebacks of jobs")),
+            ("retry_job", _("Can retry jobs")),
+            ("cancel_job", _("Can cancel jobs")),
+            ("run_job", _("Can run waiting jobs now")),
+        ]
+        indexes = [
+            models.Index(fields=["-enqueued_at", "-id"], name="backie_job_enqueued"),
+            models.Index(fields=["state", "-enqueued_at", "-id"], name="backie_job_state"),
+            models.Index(fields=["queue", "state"], name="backie_job_queue"),
+            models.Index(fields=["task", "state"], name="backie_job_task"),
+            models.Index(fields=["state", "finished_at"], name="backie_job_finished"),
+            # The sweeper's: rows that have not reached Redis yet. Partial where the database can.
+            models.Index(fields=["enqueued_at"], name="backie_job_outbox", condition=models.Q(version=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.pk}"
+
+
+class Attempt(models.Model):
+    """One try to run a job; written once it has ended."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(
+        Job, verbose_name=_("job"), on_delete=models.CASCADE, related_name="attempts", db_constraint=False
+    )
+    number = models.PositiveIntegerField(_("number"))
+    worker = models.CharField(_("worker"), max_length=100)
+    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome.choices)
+    started_at = models.DateTimeField(_("started at"))
+    finished_at = models.DateTimeField(_("finished at"))
+    retry_at = models.DateTimeField(_("retry at"), null=True, blank=True)
+    error_class = models.CharField(_("error class"), max_length=200, blank=True, default="")
+    error_message = models.CharField(_("error message"), max_length=500, blank=True, default="")
+    traceback = models.TextField(_("traceback"), blank=True, default="")
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering = ["started_at", "id"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["job", "started_at", "worker"], name="backie_attempt_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.job_id} #{self.number}"

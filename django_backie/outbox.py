@@ -1,0 +1,101 @@
+"""Keep jobs in the database until they have reached Redis.
+
+A job's row is written in the caller's transaction. It stays at version 0 until the mirror has seen the job in Redis; rows that
+are still at 0 after two seconds are pushed again (``duties.relay``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.db import connections, transaction
+
+from .core.job import Job, Packed
+from .core.states import WAITING, State
+from .moments import epoch, moment
+
+if TYPE_CHECKING:
+    from .models import Job as JobRow
+
+GRACE = 2.0
+BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A job with its body, and its arguments as people may read them."""
+
+    job: Job
+    packed: Packed
+    arguments: dict[str, Any]
+
+
+def write(entries: Sequence[Entry], using: str) -> None:
+    """Insert the rows of new jobs, in the transaction that is open on the alias."""
+    rows = [_row(entry) for entry in entries]
+    _model()._default_manager.using(using).bulk_create(rows, batch_size=BATCH)
+
+
+def find(job_id: str, using: str) -> JobRow | None:
+    """Return the row of a job with its attempts, or None."""
+    rows = _model()._default_manager.using(using).prefetch_related("attempts")
+    return rows.filter(pk=job_id).first()
+
+
+def relay(using: str, push: Any, now: float) -> int:
+    """Push rows that never reached Redis, through ``push(packed)``; answer how many.
+
+    The rows stay locked meanwhile: the mirror cannot finish a job between the reading of its row and its push, so a job that
+    has run already is not pushed again. Several workers may relay at once; where rows cannot be skipped, they wait.
+    """
+    with transaction.atomic(using=using):
+        rows = _locked(using, moment(now - GRACE))
+        if rows:
+            push([_packed(row) for row in rows])
+        return len(rows)
+
+
+def _locked(using: str, before: Any) -> list[Any]:
+    waiting = _model()._default_manager.using(using).filter(version=0, enqueued_at__lt=before, state__in=WAITING)
+    features = connections[using].features
+    if features.has_select_for_update:
+        waiting = waiting.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
+    rows = list(waiting.order_by("enqueued_at")[:BATCH])
+    if rows and not features.has_select_for_update:
+        # SQLite locks the whole database with the first write, and the rows may have changed before it.
+        ids = [row.pk for row in rows]
+        unchanged = _model()._default_manager.using(using).filter(pk__in=ids, version=0)
+        unchanged.update(version=0)
+        rows = list(unchanged)
+    return rows
+
+
+def _packed(row: Any) -> Packed:
+    due = None if row.run_after is None else epoch(row.run_after)
+    return Packed(str(row.pk), row.queue, row.priority, row.body, due)
+
+
+def _row(entry: Entry) -> JobRow:
+    job = entry.job
+    return _model()(
+        id=job.id,
+        task=job.task,
+        backend=job.backend,
+        queue=job.queue,
+        priority=job.priority,
+        state=State.READY if job.run_after is None else State.SCHEDULED,
+        arguments=entry.arguments,
+        body=entry.packed.body,
+        max_attempts=job.options.max_attempts,
+        enqueued_at=moment(job.created),
+        run_after=moment(job.run_after),
+    )
+
+
+def _model() -> type[JobRow]:
+    return apps.get_model("django_backie", "Job")
+
+

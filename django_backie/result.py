@@ -1,0 +1,160 @@
+"""The caller's handle on a job: django.tasks' ``TaskResult`` with our state, built from Redis or from the row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from . import compat
+from .core import jsonic
+from .core.job import Job
+from .core.states import State
+from .exceptions import Cancelled, WorkerLost
+from .moments import moment
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskResult(compat.TaskResult, Generic[R]):
+    """The caller's handle on a job.
+
+    ``status`` is django.tasks' word, ``state`` ours: one of the eight of ``State``.
+    """
+
+    state: State = State.READY
+    crashes: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "args", normalise(self.args))
+        object.__setattr__(self, "kwargs", normalise(self.kwargs))
+
+    def refresh(self) -> None:
+        """Read the job's present state."""
+        self._copy(self.task.get_backend().get_result(self.id))
+
+    async def arefresh(self) -> None:
+        """See ``refresh``."""
+        self._copy(await self.task.get_backend().aget_result(self.id))
+
+    def _copy(self, other: compat.TaskResult) -> None:
+        for name in (*compat.TASK_REFRESH_ATTRS, "state", "crashes"):
+            object.__setattr__(self, name, getattr(other, name))
+
+
+def normalise(value: Any) -> Any:
+    """Return a value as it will come back from its journey: lists for tuples, text for bytes and for keys."""
+    if isinstance(value, Mapping):
+        return {_key(key): normalise(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [normalise(item) for item in value]
+    return value
+
+
+def fresh(task: Any, job: Job) -> TaskResult[Any]:
+    """Return the handle of a job that was just made; it has no ``enqueued_at`` until it is on its way."""
+    return _result(task, job, State.READY if job.run_after is None else State.SCHEDULED)
+
+
+def from_record(task: Any, job: Job, record: Any) -> TaskResult[Any]:
+    """Return the handle of a job that is in Redis; ``record`` is a ``broker.replies.Record``."""
+    attempts = list(record.attempts)
+    workers = [attempt["w"] for attempt in attempts]
+    if record.state is State.RUNNING:
+        workers.append(record.worker)
+    result = _result(
+        task,
+        job,
+        record.state,
+        enqueued_at=moment(job.created),
+        started_at=moment(record.first_started),
+        last_attempted_at=moment(record.started),
+        finished_at=moment(record.finished),
+        errors=errors_of(attempts, record.state, record.reason),
+        worker_ids=workers,
+        crashes=record.crashes,
+    )
+    if record.state is State.SUCCESSFUL:
+        set_return_value(result, attempts[-1].get("v", "null"))
+    return result
+
+
+def from_row(task: Any, job: Job, row: Any) -> TaskResult[Any]:
+    """Return the handle of a job whose ``models.Job`` row is all there is; its attempts are read with it."""
+    attempts = list(row.attempts.all())
+    result = _result(
+        task,
+        job,
+        State(row.state),
+        enqueued_at=row.enqueued_at,
+        started_at=row.started_at,
+        last_attempted_at=row.last_attempted_at,
+        finished_at=row.finished_at,
+        errors=errors_of(map(_as_note, attempts), State(row.state), row.reason),
+        worker_ids=[attempt.worker for attempt in attempts],
+        crashes=row.crashes,
+    )
+    if row.state == State.SUCCESSFUL:
+        set_return_value(result, row.result or "null")
+    return result
+
+
+def _as_note(attempt: Any) -> dict[str, Any]:
+    note = {"n": attempt.number, "w": attempt.worker, "o": attempt.outcome}
+    return {**note, "c": attempt.error_class, "t": attempt.traceback} if attempt.error_class else note
+
+
+def errors_of(attempts: Iterable[Mapping[str, Any]], state: State, reason: str) -> list[Any]:
+    """Return the errors of ended attempts, and of a cancellation, as django.tasks shows them."""
+    errors = []
+    for attempt in attempts:
+        if attempt["o"] == "lost":
+            errors.append(_error(WorkerLost, f"attempt {attempt['n']} was lost: its worker {attempt['w']} died"))
+        elif "c" in attempt:
+            errors.append(compat.TaskError(exception_class_path=attempt["c"], traceback=attempt["t"]))
+    if state is State.CANCELLED:
+        errors.append(_error(Cancelled, reason or "cancelled"))
+    return errors
+
+
+def set_return_value(result: TaskResult[Any], text: str) -> None:
+    """Give a handle its return value, from JSON text."""
+    object.__setattr__(result, "_return_value", jsonic.loads(text))
+
+
+def _error(kind: type[Exception], message: str) -> Any:
+    path = f"{kind.__module__}.{kind.__qualname__}"
+    return compat.TaskError(exception_class_path=path, traceback=f"{path}: {message}\n")
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, bytes):
+        return key.decode()
+    return json.dumps(key) if isinstance(key, bool | None) else str(key)
+
+
+def _result(task: Any, job: Job, state: State, **values: Any) -> TaskResult[Any]:
+    empty: dict[str, Any] = {
+        "enqueued_at": None,
+        "started_at": None,
+        "last_attempted_at": None,
+        "finished_at": None,
+        "errors": [],
+        "worker_ids": [],
+    }
+    return TaskResult(
+        task=task,
+        id=job.id,
+        status=compat.TaskResultStatus[state.status],
+        args=job.args,
+        kwargs=job.kwargs,
+        backend=job.backend,
+        state=state,
+        **{**empty, **values},
+    )

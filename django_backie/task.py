@@ -1,0 +1,281 @@
+"""Task: a function plus its default options; and the decorator that makes one."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
+
+from asgiref.sync import sync_to_async
+
+from . import compat, registry
+from .core.options import Backoff, Durability, TaskOptions, option_problem
+from .exceptions import InvalidArguments, InvalidOption, did_you_mean
+from .result import TaskResult
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+# The attribute that marks a function as standing for a class with a run() method.
+CLASS_FORM = "django_backie_class"
+
+OWN_OPTIONS = ("max_attempts", "backoff", "timeout", "durability", "sensitive")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task(compat.Task, Generic[P, R]):
+    """A function that can be run by a worker, with its default options.
+
+    A subclass of django.tasks' ``Task``: ``enqueue()``, ``using()``, ``get_result()`` and ``call()`` are Django's, with more
+    options. An option that is None is taken from the settings when a job is made.
+    """
+
+    max_attempts: int | None = None
+    backoff: Backoff | None = None
+    timeout: float | None = None
+    durability: Durability | None = None
+    sensitive: bool | tuple[str, ...] = False
+    database: str | None = None
+    task_name: str | None = None
+    native: bool = False  # Made by our own decorator, whose jobs are retried by default.
+
+    # No zero-argument super() in here: slots=True rebuilds the class.
+    def __post_init__(self) -> None:
+        self._normalise_options()
+        compat.Task.__post_init__(self)
+        registry.register(self.job_name, self)
+
+    def _normalise_options(self) -> None:
+        for name in OWN_OPTIONS:
+            value = getattr(self, name)
+            if value is None or value is False:
+                continue
+            if problem := option_problem(name, value):
+                msg = f"{self.module_path}: {name} is {value!r}, it {problem}"
+                raise InvalidOption(msg)
+            if isinstance(value, list | set | frozenset):
+                object.__setattr__(self, name, tuple(value))
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now, as if it were not decorated."""
+        return cast(R, self.func(*args, **kwargs))
+
+    @property
+    def job_name(self) -> str:
+        """Return the name under which jobs refer to this task."""
+        return self.task_name or self.module_path
+
+    @property
+    def signature(self) -> inspect.Signature:
+        """Return the signature that a caller must fit: without the context."""
+        return _signature(self.func, self.takes_context)
+
+    def get_backend(self) -> Any:
+        """Return the backend of this task's alias."""
+        return compat.get_backend(self.backend)
+
+    def using(  # type: ignore[override]
+        self,
+        *,
+        priority: int | None = None,
+        queue_name: str | None = None,
+        run_after: datetime | timedelta | None = None,
+        backend: str | None = None,
+        database: str | None = None,
+        **options: Unpack[TaskOptions],
+    ) -> Task[P, R]:
+        """Return this task with other options.
+
+        Args:
+            run_after: the earliest time to run, or how long after enqueueing.
+            database: the alias whose transaction the jobs belong to, and whose job table holds them.
+
+        Raises:
+            InvalidOption: an option does not exist or has a wrong value.
+        """
+        _refuse_unknown(options, self.job_name)
+        changes: dict[str, Any] = {
+            "priority": priority,
+            "queue_name": queue_name,
+            "run_after": run_after,
+            "backend": backend,
+            "database": database,
+            **options,
+        }
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
+        """Make a job of this call; it takes effect when the transaction commits.
+
+        Raises:
+            InvalidArguments: the arguments do not fit the signature.
+            UnserializableValue, PayloadTooLarge: they cannot travel.
+            BrokerUnavailable: Redis is down and the durability is not ``outbox``.
+        """
+        return cast("TaskResult[R]", self._submit([(args, kwargs)])[0])
+
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
+        """See ``delay``."""
+        return cast("TaskResult[R]", (await _in_thread(self._submit, [(args, kwargs)]))[0])
+
+    def delay_many(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> list[TaskResult[R]]:
+        """Make one job for each call, all in one push.
+
+        Args:
+            calls: for each job its positional arguments as a sequence, or its keyword arguments as a mapping.
+        """
+        return cast("list[TaskResult[R]]", self._submit([_as_call(call) for call in calls]))
+
+    async def adelay_many(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> list[TaskResult[R]]:
+        """See ``delay_many``."""
+        return cast("list[TaskResult[R]]", await _in_thread(self._submit, [_as_call(call) for call in calls]))
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
+        """Make a job of this call, by django.tasks' name; ``ENQUEUE_ON_COMMIT`` says when it takes effect."""
+        return cast("TaskResult[R]", self.get_backend().enqueue(self, args, kwargs))
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
+        """See ``enqueue``."""
+        return cast("TaskResult[R]", await self.get_backend().aenqueue(self, args, kwargs))
+
+    def get_result(self, result_id: str) -> TaskResult[R]:
+        """Return the handle of one of this task's jobs.
+
+        Raises:
+            TaskResultDoesNotExist: no such job.
+            TaskResultMismatch: the job is another task's.
+        """
+        return cast("TaskResult[R]", compat.Task.get_result(self, result_id))
+
+    async def aget_result(self, result_id: str) -> TaskResult[R]:
+        """See ``get_result``."""
+        return cast("TaskResult[R]", await compat.Task.aget_result(self, result_id))
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run the function here and now; an async one is run to its end."""
+        return cast(R, compat.Task.call(self, *args, **kwargs))
+
+    async def acall(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """See ``call``."""
+        return cast(R, await compat.Task.acall(self, *args, **kwargs))
+
+    def _submit(self, calls: list[Call]) -> list[Any]:
+        backend = self.get_backend()
+        submit = getattr(backend, "submit", None)
+        if submit is None:  # Some other backend of TASKS: it knows enqueue() only.
+            return [backend.enqueue(self, list(args), kwargs) for args, kwargs in calls]
+        return cast("list[Any]", submit(self, calls))
+
+
+def named_arguments(task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a call by name.
+
+    Raises:
+        InvalidArguments: they do not fit; names the task and its signature.
+    """
+    signature = task.signature
+    try:
+        return signature.bind(*args, **kwargs).arguments
+    except TypeError as error:
+        msg = f"{task.job_name}{signature}: {error}"
+        raise InvalidArguments(msg) from None
+
+
+@overload
+def task(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
+@overload
+def task(function: Callable[P, R], /) -> Task[P, R]: ...
+@overload
+def task(
+    *,
+    priority: int = ...,
+    queue_name: str = ...,
+    backend: str | None = ...,
+    takes_context: Literal[True],
+    **options: Unpack[TaskOptions],
+) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
+@overload
+def task(
+    *,
+    priority: int = ...,
+    queue_name: str = ...,
+    backend: str | None = ...,
+    takes_context: Literal[False] = ...,
+    **options: Unpack[TaskOptions],
+) -> Callable[[Callable[P, R]], Task[P, R]]: ...
+def task(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    priority: int = 0,
+    queue_name: str = compat.DEFAULT_TASK_QUEUE_NAME,
+    backend: str | None = None,
+    takes_context: bool = False,
+    **options: Unpack[TaskOptions],
+) -> Any:
+    """Make a task of a function.
+
+    Args:
+        priority: -100 (last) to 100 (first).
+        backend: an alias of TASKS; by default the first that django-backie serves.
+        takes_context: hand the function a ``TaskContext`` as its first argument, ``context``.
+        max_attempts: how often to try, the first time included; 5 by default.
+        backoff: seconds before the first retry, doubling (15 by default); or a list of seconds.
+        timeout: seconds that an attempt may take; one hour by default.
+        durability: ``"outbox"`` (default), ``"commit"`` or ``"now"``.
+        sensitive: argument names to hide from people, or True for all.
+
+    Raises:
+        InvalidOption: an option does not exist or has a wrong value.
+        InvalidTask: the function cannot be a task: nested, a lambda, a method.
+    """
+    _refuse_unknown(options, getattr(function, "__name__", "@task"))
+
+    def decorate(func: Callable[..., Any]) -> Task[..., Any]:
+        return Task(
+            func=func,
+            priority=priority,
+            queue_name=queue_name,
+            backend=backend or compat.default_alias(),
+            takes_context=takes_context,
+            native=True,
+            **options,  # type: ignore[arg-type]
+        )
+
+    return decorate if function is None else decorate(function)
+
+
+def _refuse_unknown(options: Mapping[str, Any], where: str) -> None:
+    for name in options:
+        if name == "run_after":
+            msg = f"{where}: run_after cannot be set on the task; use .using(run_after=...) for each job"
+            raise InvalidOption(msg)
+        if name not in OWN_OPTIONS:
+            known = [field.name for field in fields(Task) if field.name not in {"func", "native", "task_name"}]
+            msg = f"{where}: unknown option {name!r}{did_you_mean(name, known)}"
+            raise InvalidOption(msg)
+
+
+def _as_call(call: Sequence[Any] | Mapping[str, Any]) -> Call:
+    if isinstance(call, Mapping):
+        return (), dict(call)
+    if isinstance(call, str | bytes) or not isinstance(call, Sequence):
+        msg = f"delay_many() takes a tuple of arguments (or a mapping) for each job, not {call!r}"
+        raise InvalidArguments(msg)
+    return tuple(call), {}
+
+
+@cache
+def _signature(func: Callable[..., Any], takes_context: bool) -> inspect.Signature:  # noqa: FBT001
+    signature = inspect.signature(func)
+    if takes_context:
+        return signature.replace(parameters=list(signature.parameters.values())[1:])
+    return signature
+
+
+_in_thread = sync_to_async(lambda submit, calls: submit(calls), thread_sensitive=True)

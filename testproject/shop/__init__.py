@@ -1,0 +1,1 @@
+"""A small shop for bicycle bits, whose orders are followed by jobs."""

@@ -1,0 +1,81 @@
+"""What happens because of an order, after its transaction has been committed."""
+
+import asyncio
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from django_backie import task
+
+from . import provider
+from .catalogue import CATALOGUE
+from .models import Order, Step
+
+
+class LegacyStockError(Exception):
+    """The old stock machine does not answer to this article."""
+
+
+@task(queue_name="payments", priority=10, max_attempts=8, backoff=2.0, timeout=30)
+def store_payment(number: str) -> str:
+    """Store the order with the payment provider, which is unwell now and then, and return its reference."""
+    order = Order.objects.get(pk=number)
+    answer = provider.post("/payments", {"order": number, "amount": str(order.amount)})
+    Order.mark(number, "paid_at", payment_reference=answer["reference"])
+    return str(answer["reference"])
+
+
+@task(queue_name="metrics", backoff=2.0, timeout=30)
+async def emit_metric(number: str, amount: str) -> None:
+    """Tell the metric sink about the order without occupying a thread of the worker."""
+    await asyncio.to_thread(provider.post, "/events", {"order": number, "event": "order", "value": amount})
+    order = Order.objects.filter(pk=number, metric_sent_at=None)
+    await order.aupdate(metric_sent_at=timezone.now())
+
+
+@task(queue_name="mail", backoff=2.0, timeout=30)
+def send_confirmation(number: str, email: str) -> None:
+    """Send the confirmation; in the transaction that notes it, plan the request for a review."""
+    order = Order.objects.get(pk=number)
+    _mail(
+        order,
+        email,
+        Step.MAIL,
+        _("Thank you for your order %(number)s"),
+        _("%(product)s for %(amount)s is on its way."),
+    )
+    with transaction.atomic():
+        if Order.mark(number, "mailed_at"):
+            later = ask_for_review.using(run_after=timedelta(seconds=settings.SHOP_REVIEW_AFTER))
+            order.follow({Step.REVIEW: later.delay(number)})
+
+
+@task(queue_name="mail", priority=-10, backoff=2.0, timeout=30)
+def ask_for_review(number: str) -> None:
+    """Ask the customer how they like what they bought."""
+    order = Order.objects.get(pk=number)
+    _mail(
+        order,
+        order.email,
+        Step.REVIEW,
+        _("How is your order %(number)s?"),
+        _("Please tell us how you like it: %(product)s."),
+    )
+    Order.mark(number, "review_asked_at")
+
+
+@task(queue_name="stock", max_attempts=2, backoff=2.0, timeout=30)
+def sync_legacy_stock(sku: str) -> None:
+    """Tell the stock machine of 1974 about a sale, in vain: this job shows what a failed job looks like."""
+    if CATALOGUE[sku].is_legacy:
+        raise LegacyStockError(f"the stock machine does not know {sku!r}; it answered '?REDO FROM START'")
+
+
+def _mail(order: Order, to: str, step: Step, subject: str, body: str) -> None:
+    words = {"number": order.number, "product": order.product.name, "amount": order.amount}
+    headers = {"X-Order": order.number, "X-Step": step.value}
+    EmailMessage(subject % words, body % words, to=[to], headers=headers).send()

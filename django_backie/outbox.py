@@ -6,13 +6,14 @@ are still at 0 after two seconds are pushed again (``duties.relay``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, transaction
 
+from .broker.redis import Restored
 from .core.job import Job, Packed
 from .core.states import WAITING, State
 from .moments import epoch, moment
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .models import Job as JobRow
 
 GRACE = 2.0
+RECONCILE_AFTER = 30.0
 BATCH = 500
 
 
@@ -45,21 +47,52 @@ def find(job_id: str, using: str) -> JobRow | None:
     return rows.filter(pk=job_id).first()
 
 
-def relay(using: str, push: Any, now: float) -> int:
+def relay(using: str, backend: str, push: Callable[[list[Packed]], object], now: float) -> int:
     """Push rows that never reached Redis, through ``push(packed)``; answer how many.
 
     The rows stay locked meanwhile: the mirror cannot finish a job between the reading of its row and its push, so a job that
     has run already is not pushed again. Several workers may relay at once; where rows cannot be skipped, they wait.
     """
     with transaction.atomic(using=using):
-        rows = _locked(using, moment(now - GRACE))
+        rows = _locked(using, backend, moment(now - GRACE))
         if rows:
             push([_packed(row) for row in rows])
         return len(rows)
 
 
-def _locked(using: str, before: Any) -> list[Any]:
-    waiting = _model()._default_manager.using(using).filter(version=0, enqueued_at__lt=before, state__in=WAITING)
+def unfinished_pages(using: str, backend: str, now: float) -> Iterator[list[str]]:
+    """Yield pages of ids of jobs that were in Redis, have not ended, and are older than half a minute."""
+    rows = _unfinished(using).filter(backend=backend, version__gt=0, enqueued_at__lt=moment(now - RECONCILE_AFTER))
+    after: Any = None
+    while True:
+        page = rows if after is None else rows.filter(pk__gt=after)
+        ids = list(page.order_by("pk").values_list("pk", flat=True)[:BATCH])
+        if not ids:
+            return
+        yield [str(job_id) for job_id in ids]
+        after = ids[-1]
+
+
+def unfinished(ids: Sequence[str], using: str) -> list[Restored]:
+    """Return those of the jobs whose rows say that they have not ended, as they were."""
+    rows = _unfinished(using).filter(pk__in=ids).exclude(body="") if ids else ()
+    return [_restored(row) for row in rows]
+
+
+def _unfinished(using: str) -> Any:
+    return _model()._default_manager.using(using).filter(state__in=[*WAITING, State.RUNNING])
+
+
+def _restored(row: Any) -> Restored:
+    # A RUNNING row counts its present attempt, which nobody will finish now.
+    attempt = row.attempt - 1 if row.state == State.RUNNING else row.attempt
+    due = row.run_after if row.state in {State.SCHEDULED, State.RETRYABLE} else None
+    return Restored(str(row.pk), row.body, None if due is None else epoch(due), max(attempt, 0), row.crashes)
+
+
+def _locked(using: str, backend: str, before: Any) -> list[Any]:
+    rows = _model()._default_manager.using(using)
+    waiting = rows.filter(version=0, enqueued_at__lt=before, state__in=WAITING, backend=backend)
     features = connections[using].features
     if features.has_select_for_update:
         waiting = waiting.select_for_update(skip_locked=features.has_select_for_update_skip_locked)

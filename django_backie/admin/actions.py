@@ -30,7 +30,6 @@ class JobActions:
     opts: Any
     admin_site: admin.AdminSite
     media: Any
-    actions = (RETRY.action, RUN_NOW.action, CANCEL.action)
 
     def has_verb_permission(self, request: HttpRequest, verb: Verb) -> bool:
         """Tell whether the user may do this to jobs."""
@@ -69,10 +68,12 @@ class JobActions:
 
     def _confirmation(self, request: HttpRequest, jobs: list[Job]) -> TemplateResponse:
         eligible = [job for job in jobs if CANCEL.applies_to(job.state)]
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+        request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
             "title": _("Cancel jobs"),
+            "original": _("Cancel jobs"),
+            "has_view_permission": True,
             "opts": self.opts,
             "media": self.media,
             "action": CANCEL.action,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import HttpRequest
@@ -17,7 +18,7 @@ def record(request: HttpRequest, jobs: Sequence[Job], verb: str, message: str) -
     """Write down that the user of this request did ``verb`` to these jobs."""
     if not jobs:
         return
-    user = request.user
+    user: Any = request.user
     LogEntry.objects.log_actions(user.pk, jobs, CHANGE, message)
     for job in jobs:
         extra = {"job_id": str(job.pk), "task": job.task, "action": verb, "user": user.get_username()}

@@ -46,7 +46,8 @@ UNKNOWN = ("wait", "ring")
 
 def label(choices: type[TextChoices], value: str) -> str:
     """Return the word for a value; the value itself if a newer version wrote it."""
-    return str(choices(value).label) if value in choices else value
+    known = dict(zip(choices.values, choices.labels, strict=True))
+    return str(known.get(value, value))
 
 
 def mark(shape: str) -> SafeString:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from django.contrib.admin.options import IS_POPUP_VAR, IncorrectLookupParameters
@@ -41,7 +41,7 @@ class Chip(NamedTuple):
 
     mark: SafeString | str
     label: str
-    count: str
+    number: str
     url: str
     chosen: bool
     empty: bool
@@ -80,7 +80,7 @@ class JobChangeList(ChangeList):
             raise IncorrectLookupParameters from error
 
     def get_query_string(
-        self, new_params: dict[str, Any] | None = None, remove: list[str] | None = None
+        self, new_params: dict[str, Any] | None = None, remove: Iterable[str] | None = None
     ) -> str:
         """Return the current address with other parameters; a window is only kept while paging through it."""
         new_params = new_params or {}
@@ -96,7 +96,8 @@ class JobChangeList(ChangeList):
     @cached_property
     def filters(self) -> list[Any]:
         """Return the filters that the toolbar shows; the states are chips."""
-        return [spec for spec in self.filter_specs if spec.parameter_name != "state"]
+        specs: list[Any] = self.filter_specs
+        return [spec for spec in specs if spec.parameter_name != "state"]
 
     @cached_property
     def chips(self) -> list[Chip]:
@@ -140,8 +141,8 @@ class JobChangeList(ChangeList):
     @cached_property
     def headers(self) -> dict[str, str]:
         """Return the column names with the words above them."""
-        words = {name: label_for_field(name, self.model, self.model_admin) for name in self.list_display}
-        return {name: str(capfirst(label)) for name, label in words.items()}
+        names: Any = self.list_display
+        return {name: capfirst(str(label_for_field(name, self.model, self.model_admin))) for name in names}
 
     @property
     def rows(self) -> Iterator[tuple[Job, list[Cell]]]:
@@ -157,7 +158,7 @@ class JobChangeList(ChangeList):
         return Cell(name, label, content, self._url(job) if links else "", links)
 
     def _url(self, job: Job) -> str:
-        filters = {"preserved_filters": self.preserved_filters, "opts": self.opts}
+        filters: dict[str, Any] = {"preserved_filters": self.preserved_filters, "opts": self.opts}
         return str(add_preserved_filters(filters, self.url_for_result(job)))
 
     def _unread(self) -> list[str]:

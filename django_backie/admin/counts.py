@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import IntegerField, QuerySet, Subquery
 
 from ..models import Job, JobState
@@ -22,5 +24,5 @@ def by_state(queryset: QuerySet[Job], limit: int = LIMIT) -> dict[str, int]:
         state: BoundedCount(bare.filter(state=state).values("state")[: limit + 1])
         for state in JobState.values
     }
-    row = Job.objects.using(queryset.db).order_by().values(**counts)[:1]
-    return {**dict.fromkeys(JobState.values, 0), **next(iter(row), {})}
+    row: Any = Job.objects.using(queryset.db).order_by().values(**counts)[:1].first()
+    return row or dict.fromkeys(JobState.values, 0)

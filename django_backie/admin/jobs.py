@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial, update_wrapper
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.options import ShowFacets
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import quote, unquote
@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -45,6 +46,7 @@ class JobAdmin(JobColumns, JobActions, admin.ModelAdmin):  # type: ignore[type-a
     list_display_links = ("task_name",)
     list_filter = (StateFilter, QueueFilter, TaskFilter, WindowFilter, DatabaseFilter)
     list_per_page = 50
+    actions = tuple(verb.action for verb in VERBS.values())
     search_fields = ("task",)
     search_help_text = _("A task’s name or part of it, queue:name, or the id of a job.")
     sortable_by = ()
@@ -113,10 +115,11 @@ class JobAdmin(JobColumns, JobActions, admin.ModelAdmin):  # type: ignore[type-a
         """Show the list, or at once the job whose id was searched for."""
         if found := self._searched_job(request):
             return HttpResponseRedirect(self._job_url(request, found))
-        context = {"title": self.opts.verbose_name_plural.capitalize(), **(extra_context or {})}
+        context = {"title": capfirst(str(self.opts.verbose_name_plural)), **(extra_context or {})}
         response = super().changelist_view(request, context)
-        if isinstance(response, TemplateResponse) and "cl" in (response.context_data or {}):
-            response.context_data.update(selection_words(response.context_data["cl"]))
+        shown: dict[str, Any] = getattr(response, "context_data", None) or {}
+        if "cl" in shown:
+            shown.update(selection_words(shown["cl"]))
         return response
 
     def change_view(
@@ -131,8 +134,8 @@ class JobAdmin(JobColumns, JobActions, admin.ModelAdmin):  # type: ignore[type-a
         if request.method not in {"GET", "HEAD"}:
             raise PermissionDenied
         if job is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-        request.current_app = self.admin_site.name  # type: ignore[attr-defined]
+            return self._nowhere(request, object_id)
+        request.current_app = self.admin_site.name
         return TemplateResponse(
             request, self.change_form_template, self._page_context(request, job) | (extra_context or {})
         )
@@ -152,7 +155,7 @@ class JobAdmin(JobColumns, JobActions, admin.ModelAdmin):  # type: ignore[type-a
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if job is None:
-            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
+            return self._nowhere(request, object_id)
         perform(request, [job], job._state.db or "", verb, reason_in(request))
         return HttpResponseRedirect(self._job_url(request, job))
 
@@ -170,6 +173,11 @@ class JobAdmin(JobColumns, JobActions, admin.ModelAdmin):  # type: ignore[type-a
         if not self.has_view_permission(request, job):
             raise PermissionDenied
         return job
+
+    def _nowhere(self, request: HttpRequest, object_id: Any) -> HttpResponse:
+        text = _("There is no job %(id)s; jobs are removed some time after they have ended.")
+        messages.warning(request, text % {"id": unquote(str(object_id))})
+        return HttpResponseRedirect(self._url("changelist"))
 
     def _searched_job(self, request: HttpRequest) -> Job | None:
         job_id = as_id(request.GET.get("q", "")) if request.method == "GET" else None

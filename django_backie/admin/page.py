@@ -53,8 +53,8 @@ class Try(NamedTuple):
 def context(job: Job, list_url: str, *, payload: bool) -> dict[str, Any]:
     """Return what the template needs; ``payload`` adds what a task was given, returned or raised."""
     now = timezone.now()
-    attempts, earlier = shown_attempts(job, payload=payload)
-    life = timeline.spans(job, attempts, now)
+    attempts, are_cut = shown_attempts(job, payload=payload)
+    life = timeline.spans(job, attempts, now, are_cut=are_cut)
     return {
         "job": job,
         "badge": badges.state_badge(job.state),
@@ -65,31 +65,35 @@ def context(job: Job, list_url: str, *, payload: bool) -> dict[str, Any]:
         "life_from": display.time_tag(life[0].start) if life else "",
         "life_to": display.time_tag(life[-1].end) if life else "",
         "legend": legend(life),
-        "attempts": [_try(attempt) for attempt in attempts],
-        "earlier_attempts": earlier,
+        "attempts": [*map(_try, attempts), *_running(job, now)],
+        "attempts_are_cut": are_cut,
         "payload": payload,
-        **(payload_context(job) if payload else {}),
+        **(payload_context(job, attempts) if payload else {}),
     }
 
 
-def payload_context(job: Job) -> dict[str, Any]:
+def payload_context(job: Job, attempts: Sequence[Attempt]) -> dict[str, Any]:
     """Return what only holders of ``view_payload`` see."""
+    told = [position for position, attempt in enumerate(attempts, 1) if attempt.traceback]
     return {
         "arguments": [Argument(name, values.pretty(value)) for name, value in values.named(job.arguments)],
         "result": values.pretty_result(job.result) if job.result else "",
         "has_result": job.state == State.SUCCESSFUL,
+        "has_tracebacks": bool(told),
+        "open_traceback": 0 if job.state == State.SUCCESSFUL else max(told, default=0),
         "error_message": values.visible(job.error_message),
         "raw": raw(job),
     }
 
 
-def shown_attempts(job: Job, *, payload: bool) -> tuple[list[Attempt], int]:
-    """Return the newest attempts in the order they were made, and how many came before them."""
-    attempts = Attempt.objects.using(job._state.db).filter(job_id=job.pk).order_by("-number", "-id")
+def shown_attempts(job: Job, *, payload: bool) -> tuple[list[Attempt], bool]:
+    """Return the newest attempts in the order they were made, and whether there were more before them."""
+    # Not by number: a retry by hand begins to count again.
+    attempts = Attempt.objects.using(job._state.db).filter(job_id=job.pk).order_by("-started_at", "-id")
     if not payload:
         attempts = attempts.defer("traceback", "error_message")
-    newest = list(attempts[:ATTEMPTS_SHOWN])[::-1]
-    return newest, max(newest[0].number - 1, 0) if newest else 0
+    newest = list(attempts[: ATTEMPTS_SHOWN + 1])
+    return newest[:ATTEMPTS_SHOWN][::-1], len(newest) > ATTEMPTS_SHOWN
 
 
 def facts(job: Job, list_url: str, now: datetime) -> list[Fact]:
@@ -135,6 +139,15 @@ def raw(job: Job) -> str:
         if field.attname not in NEVER_SHOWN
     }
     return values.visible(json.dumps(row, cls=DjangoJSONEncoder, indent=2, ensure_ascii=False))
+
+
+def _running(job: Job, now: datetime) -> list[Try]:
+    if job.state != State.RUNNING or job.last_attempted_at is None:
+        return []
+    started, length = display.time_tag(job.last_attempted_at), display.duration(timing.ran(job, now))
+    return [
+        Try(job.attempt, badges.state_badge(job.state), job.worker, started, f"{length}…", "", "", "", "")
+    ]
 
 
 def _try(attempt: Attempt) -> Try:

@@ -60,9 +60,9 @@ def kinds() -> dict[str, str]:
     }
 
 
-def spans(job: Job, attempts: Sequence[Attempt], now: datetime) -> list[Span]:
-    """Return a job's life from its enqueueing until its end, or until now."""
-    return [span for span in _all_spans(job, attempts, now) if span.end > span.start]
+def spans(job: Job, attempts: Sequence[Attempt], now: datetime, *, are_cut: bool = False) -> list[Span]:
+    """Return a job's life until its end or now; from its first known attempt if the list is cut."""
+    return [span for span in _all_spans(job, attempts, now, are_cut=are_cut) if span.end > span.start]
 
 
 def bars(life: Sequence[Span]) -> list[Bar]:
@@ -85,10 +85,10 @@ def summary(life: Iterable[Span]) -> str:
     return _("Timeline: %(spans)s") % {"spans": ", ".join(span.words for span in life)}
 
 
-def _all_spans(job: Job, attempts: Sequence[Attempt], now: datetime) -> Iterator[Span]:
+def _all_spans(job: Job, attempts: Sequence[Attempt], now: datetime, *, are_cut: bool) -> Iterator[Span]:
     cursor, retry_at = job.enqueued_at, None
-    if attempts and attempts[0].number > 1:
-        cursor = attempts[0].started_at  # Earlier attempts are not shown; what lies before is not known.
+    if are_cut:
+        cursor = attempts[0].started_at
     else:
         due = min(timing.due_at(job), now)
         yield Span("planned", cursor, due)

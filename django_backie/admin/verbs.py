@@ -17,8 +17,8 @@ from ..core.states import RETRYABLE_BY_HAND, WAITING, State
 class Verb:
     """One thing that may be done to jobs.
 
-    ``name`` is its function in ``control`` and its place in addresses. ``states`` decide where a button is shown;
-    the last word on each job has ``control``, which sees Redis.
+    ``name`` is its function in ``control`` and its place in addresses. ``states`` decide where a button is
+    shown; the last word on each job has ``control``, which sees Redis.
     """
 
     name: str

@@ -13,6 +13,7 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``wi``                hash     worker -> what it says of itself, as JSON
 ``d``                 zset     jobs that changed since they were last mirrored, by version
 ``x``                 zset     ended jobs of a namespace without a mirror, by expiry
+``e``                 zset     tombstones of erased jobs, by expiry
 ``qs``                set      names of the queues
 ``k:<queue>``, ``k``  zset     wake-up markers of one queue, of all queues
 ``seq``               string   the last sequence number

@@ -125,10 +125,17 @@ class RedisBroker:
         """Return jobs that changed since they were mirrored; they stay marked until ``done``."""
         return replies.snapshots(self._run("take", [], limit=limit))
 
-    def done(self, versions: Mapping[str, int]) -> int:
-        """Un-mark mirrored jobs whose version is still the given one; the ended ones leave Redis."""
+    def done(self, versions: Mapping[str, int]) -> list[str]:
+        """Un-mark mirrored jobs whose version is still the given one; the ended ones leave Redis.
+
+        Answer the ids that were erased meanwhile.
+        """
         rest = [value for pair in versions.items() for value in pair]
-        return int(self._run("done", rest)) if rest else 0
+        return list(self._run("done", rest, prefix=self.keys.prefix)) if rest else []
+
+    def missing(self, ids: Sequence[str]) -> list[str]:
+        """Return those of the jobs that are not in Redis."""
+        return list(self._run("missing", [*ids])) if ids else []
 
     def inspect(self, ids: Sequence[str]) -> dict[str, Snapshot]:
         """Return those of the jobs that are in Redis, as they are now."""

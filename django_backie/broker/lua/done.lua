@@ -1,15 +1,17 @@
 -- Un-mark mirrored jobs unless they have changed again; what has ended leaves Redis, the row is its record now.
--- keys: d b h
--- args:
+-- keys: d b h e
+-- args: prefix
 -- include: time record
 -- The rest: id and version for each job.
--- Answers the number of jobs un-marked.
-local count = 0
+-- Answers the ids among them that were erased meanwhile: their rows must go.
+begin_with_a_free_write(prefix)
+local erased = {}
+local watch = redis.call('EXISTS', e) == 1
 for at = first, #ARGV, 2 do
   local id, version = ARGV[at], ARGV[at + 1]
+  if watch and redis.call('ZSCORE', e, id) then erased[#erased + 1] = id end
   if redis.call('ZSCORE', d, id) == version then
     redis.call('ZREM', d, id)
-    count = count + 1
     local text = redis.call('HGET', h, id)
     if text and ended[string.sub(text, 1, 1)] then
       redis.call('HDEL', h, id)
@@ -17,4 +19,4 @@ for at = first, #ARGV, 2 do
     end
   end
 end
-return count
+return erased

@@ -1,11 +1,13 @@
 -- Remove every trace of jobs, wherever they stand; a running attempt's result will be refused as stale.
--- keys: b h s d f x w
+-- keys: b h s d f x w e
 -- args: prefix
--- include: place
+-- include: time place
 -- The rest: ids.
 -- Answers the number of jobs that were here.
 local workers = redis.call('ZRANGE', w, 0, -1)
-local count = 0
+local count, now = 0, now_ms()
+-- A tombstone for an hour: a snapshot of the job may be on its way to the mirror.
+redis.call('ZREMRANGEBYSCORE', e, '-inf', whole(now))
 for at = first, #ARGV do
   local id = ARGV[at]
   local body = redis.call('HGET', b, id)
@@ -13,6 +15,7 @@ for at = first, #ARGV do
     count = count + 1
     redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)
   end
+  redis.call('ZADD', e, whole(now + 3600000), id)
   redis.call('HDEL', b, id)
   redis.call('HDEL', h, id)
   redis.call('HDEL', f, id)

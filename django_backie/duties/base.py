@@ -1,0 +1,65 @@
+"""What a duty is, and the loop that runs duties: written once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+from django.db import close_old_connections
+
+from ..clock import SYSTEM, Clock
+from ..exceptions import BrokerUnavailable
+
+logger = logging.getLogger("django_backie.duties")
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 10.0
+
+
+class Duty(Protocol):
+    """Something that any worker does for all; safe when two do it at once."""
+
+    name: str
+
+    def tick(self) -> float:
+        """Do what is due and return the seconds until the next time."""
+
+
+class Rota:
+    """Runs duties one after the other until it is stopped. A duty that fails is tried again, at growing distances."""
+
+    def __init__(self, duties: Sequence[Duty], stop: threading.Event, clock: Clock = SYSTEM) -> None:
+        self._duties = duties
+        self._stop = stop
+        self._clock = clock
+        self._due = {duty.name: 0.0 for duty in duties}
+        self._pauses: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Run until stopped."""
+        while not self._stop.is_set():
+            self.run_due()
+            nearest = min(self._due.values(), default=self._clock.monotonic() + 1)
+            self._stop.wait(max(0.0, nearest - self._clock.monotonic()))
+
+    def run_due(self) -> None:
+        """Run every duty whose time has come, once."""
+        for duty in self._duties:
+            if self._due[duty.name] <= self._clock.monotonic():
+                self._due[duty.name] = self._clock.monotonic() + self._tick(duty)
+
+    def _tick(self, duty: Duty) -> float:
+        close_old_connections()
+        try:
+            delay = duty.tick()
+        except Exception as error:  # noqa: BLE001 - a duty must not take the others down
+            pause = min(self._pauses.get(duty.name, FIRST_PAUSE / 2) * 2, LONGEST_PAUSE)
+            self._pauses[duty.name] = pause
+            known = isinstance(error, BrokerUnavailable)
+            logger.warning("%s failed, again in %.1f s: %s", duty.name, pause, error, exc_info=not known)
+            return pause
+        if self._pauses.pop(duty.name, None) is not None:
+            logger.info("%s works again", duty.name)
+        return delay

@@ -1,0 +1,32 @@
+"""Push jobs whose row is committed but which never arrived in Redis."""
+
+from __future__ import annotations
+
+import logging
+
+from .. import outbox
+from ..backend import RedisBackend
+from ..clock import SYSTEM, Clock
+
+logger = logging.getLogger("django_backie.duties")
+
+
+class Relay:
+    """Every two seconds, without pause while there is a full batch."""
+
+    name = "relay"
+    interval = 2.0
+
+    def __init__(self, backend: RedisBackend, clock: Clock = SYSTEM) -> None:
+        self._backend = backend
+        self._clock = clock
+
+    def tick(self) -> float:
+        """Push what has waited for more than the grace."""
+        pushed = [
+            outbox.relay(database, self._backend.alias, self._backend.broker.enqueue, self._clock.now())
+            for database in self._backend.config.databases
+        ]
+        if any(pushed):
+            logger.info("pushed %d job(s) from the outbox", sum(pushed))
+        return 0.0 if max(pushed, default=0) == outbox.BATCH else self.interval

@@ -1,0 +1,177 @@
+"""Copy job states from Redis into the job table, in bulk.
+
+Writes may come late, repeated or out of order: a row only takes a version larger than its own, and an attempt is written once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.db import connections, transaction
+
+from .broker.replies import Snapshot
+from .cleansing import STARS
+from .core import codec
+from .core.job import Job
+from .core.states import State
+from .exceptions import UnreadableBody
+from .moments import moment
+
+if TYPE_CHECKING:
+    from .models import Job as JobRow
+
+Unpack = Callable[[str, str], Job]
+Describe = Callable[[Job], dict[str, Any]]
+
+# What an update may change; the rest is written by the insert only.
+CHANGING = (
+    "state",
+    "reason",
+    "body",
+    "result",
+    "error_class",
+    "error_message",
+    "attempt",
+    "crashes",
+    "worker",
+    "run_after",
+    "started_at",
+    "last_attempted_at",
+    "finished_at",
+    "version",
+)
+
+
+def write(snapshots: Sequence[Snapshot], databases: Sequence[str], unpack: Unpack, describe: Describe) -> None:
+    """Write the snapshots to the tables they belong to, each table in one transaction."""
+    by_database: dict[str, list[tuple[Job, Snapshot]]] = defaultdict(list)
+    for snapshot in snapshots:
+        if snapshot.body:
+            job = _readable_job(snapshot, unpack, databases[0])
+            alias = job.database if job.database in databases else databases[0]
+            by_database[alias].append((job, snapshot))
+    for alias, pairs in by_database.items():
+        # Sorted, so that two mirrors never wait for each other's rows.
+        pairs.sort(key=lambda pair: pair[0].id)
+        with transaction.atomic(using=alias):
+            _upsert([_row(job, snapshot, describe) for job, snapshot in pairs], alias)
+            _insert_attempts(pairs, alias)
+
+
+def forget(ids: Iterable[str], databases: Sequence[str]) -> None:
+    """Delete rows of jobs that were erased while their snapshot was on its way here."""
+    keys = list(ids)
+    for alias in databases if keys else ():
+        _model("Attempt")._default_manager.using(alias).filter(job_id__in=keys).delete()
+        _model("Job")._default_manager.using(alias).filter(pk__in=keys).delete()
+
+
+def _readable_job(snapshot: Snapshot, unpack: Unpack, database: str) -> Job:
+    """Return the job of a snapshot; of an unreadable body only its place is known."""
+    try:
+        return unpack(snapshot.id, snapshot.body)
+    except UnreadableBody:
+        queue, priority = codec.place(snapshot.body)
+        created = snapshot.record.first_started or snapshot.version / 1000
+        return Job(snapshot.id, "?", queue, priority, created=created, database=database)
+
+
+def _row(job: Job, snapshot: Snapshot, describe: Describe) -> JobRow:
+    record = snapshot.record
+    last: Mapping[str, Any] = record.attempts[-1] if record.attempts else {}
+    failed = last if "c" in last and record.state is not State.SUCCESSFUL else {}
+    arguments = describe(job)
+    # Retries and rebuilds need the body; a finished job needs it only for exact arguments, which is no reason to keep a secret.
+    keeps_secret = record.state is State.SUCCESSFUL and STARS in str(arguments)
+    due = record.due if record.due is not None else job.run_after
+    return _model("Job")(
+        id=job.id,
+        task=job.task[:200],
+        backend=job.backend,
+        queue=job.queue,
+        priority=job.priority,
+        state=record.state,
+        reason=record.reason[:200] if record.reason != "recovered" else "",
+        arguments=arguments,
+        body="" if keeps_secret else snapshot.body.replace("\x00", ""),
+        result=last.get("v", "") if record.state is State.SUCCESSFUL else "",
+        error_class=failed.get("c", "")[:200],
+        error_message=failed.get("m", "")[:500],
+        attempt=record.attempt,
+        max_attempts=job.options.max_attempts,
+        crashes=record.crashes,
+        worker=record.worker[:100],
+        enqueued_at=moment(job.created),
+        run_after=moment(due),
+        started_at=moment(record.first_started),
+        last_attempted_at=moment(record.started),
+        finished_at=moment(record.finished),
+        version=snapshot.version,
+    )
+
+
+def _upsert(rows: Sequence[JobRow], alias: str) -> None:
+    connection = connections[alias]
+    fields = [field for field in _model("Job")._meta.concrete_fields]
+    sql = _upsert_sql(alias, len(rows))
+    values = [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in fields]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, values)
+
+
+@cache
+def _upsert_sql(alias: str, count: int) -> str:
+    connection = connections[alias]
+    quote = connection.ops.quote_name
+    meta = _model("Job")._meta
+    version = quote("version")
+    if connection.vendor == "mysql":
+        template = "{c} = IF(VALUES({v}) > {v}, VALUES({c}), {c})"
+    else:
+        template = "{c} = excluded.{c}"
+    one = f"({', '.join(['%s'] * len(meta.concrete_fields))})"
+    return _template(connection.vendor).format(
+        table=quote(meta.db_table),
+        columns=", ".join(quote(field.column) for field in meta.concrete_fields),
+        rows=", ".join([one] * count),
+        id=quote("id"),
+        version=version,
+        updates=", ".join(template.format(c=quote(name), v=version) for name in CHANGING),
+    )
+
+
+@cache
+def _template(vendor: str) -> str:
+    lines = (files(__package__) / "sql" / f"upsert_{vendor}.sql").read_text().splitlines()
+    return "\n".join(line for line in lines if not line.startswith("--"))
+
+
+def _insert_attempts(pairs: Iterable[tuple[Job, Snapshot]], alias: str) -> None:
+    model = _model("Attempt")
+    attempts = [
+        model(
+            job_id=job.id,
+            number=note["n"],
+            worker=note["w"][:100],
+            outcome=note["o"],
+            started_at=moment(note["s"]),
+            finished_at=moment(note["e"]),
+            retry_at=moment(note.get("r")),
+            error_class=note.get("c", "")[:200],
+            error_message=note.get("m", "")[:500],
+            traceback=note.get("t", ""),
+        )
+        for job, snapshot in pairs
+        for note in snapshot.record.attempts
+    ]
+    if attempts:
+        model._default_manager.using(alias).bulk_create(attempts, batch_size=500, ignore_conflicts=True)
+
+
+def _model(name: str) -> Any:
+    return apps.get_model("django_backie", name)

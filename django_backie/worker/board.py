@@ -1,0 +1,59 @@
+"""Shared memory between the parent and one child: proof of life, counters, and the jobs that have started.
+
+When a child dies, the parent reads here which jobs had started: only those are charged with the crash. Each slot has one writer.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import uuid
+
+_COUNTER = struct.Struct("=Q")
+COUNTERS = ("turns", "generation", "succeeded", "retried", "failed", "handed_back", "busy")
+_SLOT = 16
+_EMPTY = bytes(_SLOT)
+
+
+class Board:
+    """A block of anonymous shared memory; made before the fork."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._head = _COUNTER.size * len(COUNTERS)
+        self._memory = mmap.mmap(-1, self._head + slots * _SLOT)
+
+    def get(self, counter: str) -> int:
+        """Return a counter."""
+        return int(_COUNTER.unpack_from(self._memory, COUNTERS.index(counter) * _COUNTER.size)[0])
+
+    def set(self, counter: str, value: int) -> None:
+        """Write a counter; it has one writer, so nothing is lost."""
+        _COUNTER.pack_into(self._memory, COUNTERS.index(counter) * _COUNTER.size, value)
+
+    def add(self, counter: str, value: int = 1) -> None:
+        """Raise a counter."""
+        self.set(counter, self.get(counter) + value)
+
+    def begin(self, slot: int, job_id: str) -> None:
+        """Note that a slot has started a job."""
+        at = self._head + slot * _SLOT
+        self._memory[at : at + _SLOT] = uuid.UUID(job_id).bytes
+
+    def end(self, slot: int) -> None:
+        """Note that a slot is free."""
+        at = self._head + slot * _SLOT
+        self._memory[at : at + _SLOT] = _EMPTY
+
+    def started(self) -> list[str]:
+        """Return the ids of the jobs that have started and not ended."""
+        cells = (self._memory[self._head + n * _SLOT : self._head + (n + 1) * _SLOT] for n in range(self._slots))
+        return [str(uuid.UUID(bytes=bytes(cell))) for cell in cells if cell != _EMPTY]
+
+    def clear(self) -> None:
+        """Forget what a child has left, before the next one uses the block."""
+        self._memory[:] = bytes(len(self._memory))
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._memory.close()

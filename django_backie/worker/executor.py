@@ -1,0 +1,265 @@
+"""Run one attempt, as a pipe of named steps: open, call, settle."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import random
+import traceback
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+from .. import cleansing, compat, registry
+from ..backend import BackieBackend, sensitive_of
+from ..broker.replies import Ending, Lease, Record
+from ..clock import SYSTEM, Clock
+from ..core import jsonic
+from ..core.job import Job
+from ..core.outcome import (
+    Failed,
+    Failure,
+    Interrupted,
+    Outcome,
+    Parked,
+    Postponed,
+    Succeeded,
+    TimedOut,
+    Transition,
+    decide,
+)
+from ..core.states import State
+from ..exceptions import (
+    InvalidArguments,
+    PayloadTooLarge,
+    Shutdown,
+    TaskTimeout,
+    UnknownTask,
+    UnreadableBody,
+    UnserializableValue,
+)
+from ..moments import moment
+from ..result import TaskResult, from_record
+from ..task import Task, named_arguments
+
+_UNLIMITED: AbstractContextManager[Any] = nullcontext()
+LONGEST_TRACEBACK = 16 * 1024
+LONGEST_MESSAGE = 500
+UNKNOWN_TASK_DELAYS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt that has ended: what the broker is told, and what people read about it. Times are seconds."""
+
+    ending: Ending
+    worker: str
+    job: Job | None = None
+    attempt: int = 0
+    waited: float = 0.0
+    ran: float = 0.0
+    transition: Transition | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A leased job that can be run."""
+
+    lease: Lease
+    job: Job
+    task: Task[..., Any]
+    worker: str
+    claimed: float
+    started: float = 0.0
+    _result: TaskResult[Any] | None = field(default=None, repr=False)
+
+    @property
+    def is_async(self) -> bool:
+        """Tell whether the task is a coroutine function."""
+        return inspect.iscoroutinefunction(self.task.func)
+
+    @property
+    def result(self) -> TaskResult[Any]:
+        """Return the handle that signals and the context show, made when first asked for."""
+        if self._result is None:
+            record = Record(
+                State.RUNNING,
+                attempt=self.lease.attempt,
+                crashes=self.lease.crashes,
+                worker=self.worker,
+                first_started=self.lease.first_started,
+                started=self.started,
+                attempts=self.lease.attempts(),
+            )
+            self._result = from_record(self.task, self.job, record)
+        return self._result
+
+
+class Executor:
+    """Runs attempts for one backend. Knows nothing of Redis or of where the attempt runs."""
+
+    def __init__(
+        self, backend: BackieBackend, clock: Clock = SYSTEM, dice: Callable[[], float] = random.random
+    ) -> None:
+        self._backend = backend
+        self._clock = clock
+        self._dice = dice
+        self._sender = type(backend)
+
+    def open(self, lease: Lease, worker: str) -> Attempt | Finished:
+        """Return the attempt of a lease, or its end where this worker cannot run it."""
+        try:
+            job = self._backend.unpack(lease.id, lease.body)
+        except UnreadableBody as error:
+            return self._unopened(lease, None, worker, Parked(f"unreadable body: {error}"))
+        try:
+            task = registry.get(job.task)
+        except UnknownTask as error:
+            # A newer web process may know tasks that this worker will only know after the deploy.
+            age = max(0.0, self._clock.now() - max(job.created, job.run_after or 0.0))
+            delay = next((delay for delay in UNKNOWN_TASK_DELAYS if age < 2 * delay), UNKNOWN_TASK_DELAYS[-1])
+            return self._unopened(lease, job, worker, Postponed(f"unknown task: {error}", delay))
+        return Attempt(lease, job, task, worker, claimed=self._clock.now())
+
+    def run(self, attempt: Attempt, limit: AbstractContextManager[Any] = _UNLIMITED) -> Finished:
+        """Run a sync attempt to its end; what the task raises becomes the outcome.
+
+        ``limit`` is entered around the task's own code, and only there.
+        """
+        self._begin(attempt)
+        try:
+            with limit:
+                value = attempt.task.func(*self._positional(attempt), **attempt.job.kwargs)
+            outcome = self._returned(attempt, value)
+        except BaseException as error:  # noqa: BLE001 - SystemExit of a task is the task's failure, not the worker's
+            # Within the except block, so that receivers of task_finished find the exception in sys.exc_info().
+            return self._settle(attempt, self._raised(attempt, error))
+        return self._settle(attempt, outcome)
+
+    async def arun(self, attempt: Attempt) -> Finished:
+        """Run an async attempt to its end; a cancellation from outside is a stop of the worker."""
+        self._begin(attempt)
+        try:
+            async with asyncio.timeout(attempt.job.options.timeout) as limit:
+                value = await attempt.task.func(*self._positional(attempt), **attempt.job.kwargs)
+            outcome = self._returned(attempt, value)
+        except asyncio.CancelledError:
+            return self._settle(attempt, Interrupted())
+        except TimeoutError as error:
+            kind = TaskTimeout if limit.expired() else type(error)
+            return self._settle(attempt, self._raised(attempt, error, kind))
+        except BaseException as error:  # noqa: BLE001
+            return self._settle(attempt, self._raised(attempt, error))
+        return self._settle(attempt, outcome)
+
+    def _begin(self, attempt: Attempt) -> None:
+        attempt.started = self._clock.now()
+        compat.task_signals.task_started.send_robust(self._sender, task_result=attempt.result)
+
+    def _positional(self, attempt: Attempt) -> list[Any]:
+        if attempt.task.takes_context:
+            return [compat.TaskContext(task_result=attempt.result), *attempt.job.args]
+        return attempt.job.args
+
+    def _returned(self, attempt: Attempt, value: Any) -> Outcome:
+        """Return the outcome of a task that returned; a value that cannot be kept will not be better next time."""
+        limit = self._backend.config.max_result
+        try:
+            text = jsonic.dumps(value)
+            if len(text) > limit or len(text.encode()) > limit:
+                msg = f"the return value of {attempt.job.task} takes {len(text.encode())} bytes, more than {limit}"
+                raise PayloadTooLarge(msg)
+        except (UnserializableValue, PayloadTooLarge) as error:
+            return Failed(self._failure(attempt, error), final=True)
+        return Succeeded(text)
+
+    def _raised(self, attempt: Attempt, error: BaseException, kind: type[BaseException] | None = None) -> Outcome:
+        kind = kind or type(error)
+        if issubclass(kind, Shutdown):
+            return Interrupted()
+        failure = self._failure(attempt, error, kind)
+        return TimedOut(failure) if issubclass(kind, TaskTimeout) else Failed(failure)
+
+    def _failure(self, attempt: Attempt, error: BaseException, kind: type[BaseException] | None = None) -> Failure:
+        kind = kind or type(error)
+        secrets = self._secrets(attempt)
+        message = _text(error) or ("" if kind is not TaskTimeout else f"ran longer than {attempt.job.options.timeout} s")
+        lines = "".join(traceback.format_exception(error))
+        if len(lines) > LONGEST_TRACEBACK:
+            lines = f"{lines[:2000]}\n[...]\n{lines[-LONGEST_TRACEBACK + 2010 :]}"
+        return Failure(
+            f"{kind.__module__}.{kind.__qualname__}",
+            _storable(cleansing.scrub(message, secrets))[:LONGEST_MESSAGE],
+            _storable(cleansing.scrub(lines, secrets)),
+        )
+
+    def _secrets(self, attempt: Attempt) -> list[str]:
+        try:
+            named = named_arguments(attempt.task, attempt.job.args, attempt.job.kwargs)
+        except InvalidArguments:
+            named = attempt.job.kwargs
+        return cleansing.secrets_in(named, sensitive_of(attempt.task, self._backend.config))
+
+    def _settle(self, attempt: Attempt, outcome: Outcome) -> Finished:
+        job, lease = attempt.job, attempt.lease
+        finished = self._clock.now()
+        transition = decide(job, lease.attempt, outcome, self._dice())
+        if transition.state.is_final:
+            self._announce(attempt, transition, finished)
+        note = ""
+        if transition.outcome:
+            record = transition.record(
+                number=lease.attempt, worker=attempt.worker, started=attempt.started, finished=finished
+            )
+            note = json.dumps(record, separators=(",", ":"))
+        return Finished(
+            _ending(lease, transition, note),
+            attempt.worker,
+            job,
+            lease.attempt,
+            waited=max(0.0, attempt.started - max(job.created, job.run_after or 0.0)),
+            ran=finished - attempt.started,
+            transition=transition,
+        )
+
+    def _announce(self, attempt: Attempt, transition: Transition, finished: float) -> None:
+        result = attempt.result
+        object.__setattr__(result, "finished_at", moment(finished))
+        object.__setattr__(result, "status", compat.TaskResultStatus[transition.state.status])
+        object.__setattr__(result, "state", transition.state)
+        if transition.failure is not None:
+            error = compat.TaskError(
+                exception_class_path=transition.failure.class_path, traceback=transition.failure.traceback
+            )
+            result.errors.append(error)
+        else:
+            object.__setattr__(result, "_return_value", jsonic.loads(transition.result))
+        # Robust, and Django logs what a receiver raises: the job has ended all the same.
+        compat.task_signals.task_finished.send_robust(self._sender, task_result=result)
+
+    def _unopened(self, lease: Lease, job: Job | None, worker: str, outcome: Outcome) -> Finished:
+        transition = decide(job or Job(lease.id, "?", "?"), lease.attempt, outcome, 0.0)
+        return Finished(_ending(lease, transition, ""), worker, job, lease.attempt, transition=transition)
+
+
+def _ending(lease: Lease, transition: Transition, note: str) -> Ending:
+    reason = " ".join(transition.reason.split()).replace("|", "/")[:200]
+    return Ending(
+        lease.id, lease.attempt, transition.state, transition.refund, transition.delay, reason=reason, note=note
+    )
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # noqa: BLE001 - an exception whose __str__ raises
+        return f"<{type(error).__name__} whose text cannot be shown: {type(second).__name__}>"
+
+
+def _storable(text: str) -> str:
+    """Return a text that every database takes."""
+    return text.replace("\x00", "\N{SYMBOL FOR NULL}").encode(errors="backslashreplace").decode()
+
+

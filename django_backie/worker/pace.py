@@ -1,0 +1,43 @@
+"""How many jobs a worker may lease: what it can start, and a little ahead where jobs are short."""
+
+from __future__ import annotations
+
+from .options import WorkerOptions
+
+AHEAD = 0.05
+MOST_AHEAD = 100
+SMOOTHING = 0.2
+
+
+class Pace:
+    """Learns from run times and from the kind of jobs that came last.
+
+    A reserved job must not wait behind a long one while another worker is free, so no more than about 50 ms of work is
+    taken ahead.
+    """
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self._threads = options.threads
+        self._async = options.async_concurrency
+        self._run_time = 1.0
+        self._only_async = False
+
+    def ran(self, seconds: float) -> None:
+        """Learn how long a job ran."""
+        self._run_time += SMOOTHING * (max(seconds, 1e-5) - self._run_time)
+
+    def came(self, jobs: int, for_loop: int) -> None:
+        """Learn what kind of jobs came."""
+        self._only_async = jobs == for_loop
+
+    def ahead(self) -> int:
+        """Return how many jobs may wait for a thread."""
+        return min(MOST_AHEAD, int(AHEAD * self._threads / self._run_time))
+
+    def room(self, running: int, backlog: int) -> int:
+        """Return how many jobs may be leased, given those in hand and those of them that wait for a thread."""
+        if self._only_async:
+            return self._async - running
+        if backlog > self.ahead() // 2:
+            return 0
+        return min(self._threads + self.ahead() - running, self._async)

@@ -1,0 +1,93 @@
+"""One event loop for async tasks, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+
+from asgiref.sync import sync_to_async
+from django.utils import timezone, translation
+
+from ...clock import SYSTEM, Clock
+from .. import hygiene
+from ..board import Board
+from ..executor import Attempt, Executor, Finished
+
+Report = Callable[[Finished], None]
+
+HYGIENE_INTERVAL = 1.0
+
+
+class LoopPool:
+    """Runs each attempt as one asyncio task; started when the first async job comes."""
+
+    def __init__(
+        self, size: int, executor: Executor, report: Report, board: Board, first_slot: int, clock: Clock = SYSTEM
+    ) -> None:
+        self.size = size
+        self._executor = executor
+        self._report = report
+        self._board = board
+        self._free = list(range(first_slot, first_slot + size))
+        self._clock = clock
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._cleaned = 0.0
+
+    def submit(self, attempts: Sequence[Attempt]) -> None:
+        """Start attempts; all of them in one wake-up of the loop."""
+        if self._loop is None:
+            self._start()
+        assert self._loop is not None  # noqa: S101
+        self._loop.call_soon_threadsafe(self._begin, attempts)
+
+    def interrupt_all(self) -> None:
+        """Cancel every attempt, because the worker stops."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._tasks])
+
+    def stop(self) -> None:
+        """End the loop and its thread."""
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(timeout=2.0)
+
+    def _start(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._turn, args=(self._loop,), name="backie-loop", daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def _turn(loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        loop.run_forever()
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
+
+    def _begin(self, attempts: Sequence[Attempt]) -> None:
+        for attempt in attempts:
+            task = asyncio.ensure_future(self._run(attempt))
+            # The loop itself holds only weak references to its tasks.
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, attempt: Attempt) -> None:
+        slot = self._free.pop()
+        self._board.begin(slot, attempt.lease.id)
+        await self._clean()
+        # Each asyncio task has a context of its own, so these do not leak into other jobs.
+        translation.deactivate()
+        timezone.deactivate()
+        finished = await self._executor.arun(attempt)
+        self._board.end(slot)
+        self._free.append(slot)
+        self._report(finished)
+
+    async def _clean(self) -> None:
+        """Care for the connections of the thread in which async code uses the database, at most once a second."""
+        now = self._clock.monotonic()
+        if now - self._cleaned >= HYGIENE_INTERVAL:
+            self._cleaned = now
+            await sync_to_async(hygiene.before, thread_sensitive=True)()

@@ -1,0 +1,343 @@
+"""The child: lease as many jobs as it can start, run them, acknowledge them in batches."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from ..backend import RedisBackend
+from ..broker.redis import Listener, RedisBroker
+from ..broker.replies import Ending, Lease
+from ..clock import SYSTEM, Clock
+from ..core.states import State
+from ..exceptions import BrokerUnavailable
+from .board import Board
+from .executor import Attempt, Executor, Finished
+from .options import WorkerOptions
+from .pace import Pace
+from .pools.loop import LoopPool
+from .pools.threads import ThreadPool
+
+logger = logging.getLogger("django_backie.worker")
+
+BEAT = 1.0
+LONGEST_BLOCK = 5.0
+FLUSH_AFTER = 0.01
+STALE_BACKLOG = 0.1
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
+
+OnFinished = Callable[[Finished], None]
+WAKE = "wake"
+
+
+class Worker:
+    """Leases and runs jobs until it is stopped, in the thread that calls ``run``.
+
+    1. Take what has ended from the pools, and wake-ups from the listener.
+    2. In one round trip, acknowledge what has ended and lease what can be started.
+    3. Hand leased jobs to the pools; hand back what a pool cannot start soon.
+    4. When stopped: hand back what has not started, wait for the rest, interrupt it at the end of the grace.
+    """
+
+    def __init__(
+        self,
+        backend: RedisBackend,
+        options: WorkerOptions,
+        name: str,
+        board: Board,
+        on_finished: OnFinished,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._broker: RedisBroker = backend.broker
+        self._options = options
+        self._base_name = name
+        self._board = board
+        self._on_finished = on_finished
+        self._clock = clock
+        self._executor = Executor(backend, clock)
+        self._inbox: queue.SimpleQueue[Finished | str] = queue.SimpleQueue()
+        self._threads = ThreadPool(options.threads, self._executor, self._inbox.put, board, clock)
+        self._loop = LoopPool(
+            options.async_concurrency, self._executor, self._inbox.put, board, options.threads, clock
+        )
+        self._listener = _ListenerThread(self._broker, options, self._inbox.put)
+        self._pace = Pace(options)
+        self._running: dict[str, Attempt] = {}
+        self._endings: list[Ending] = []
+        self._maybe_ready = True
+        self._next_due: float | None = None
+        self._last_turn = 0.0
+        self._pause = 0.0
+        self._taken = 0
+        self._stop_at: float | None = None
+        self._aborted = False
+        self.handed_back = 0
+
+    @property
+    def name(self) -> str:
+        """Return the name under which jobs are leased; a fenced worker goes on under another."""
+        return f"{self._base_name}.{self._board.get('generation')}"
+
+    def run(self) -> None:
+        """Work until stopped, or until nothing is left in burst mode."""
+        self._threads.start()
+        self._listener.start()
+        self._join()
+        try:
+            while not self._is_over():
+                self._receive()
+                self._turn_if_due()
+                self._care()
+        finally:
+            self._leave()
+
+    def stop(self) -> None:
+        """Take no new jobs, finish the running ones within the grace. Safe to call from a signal handler, and twice."""
+        if self._stop_at is None:
+            self._stop_at = self._clock.monotonic() + self._options.grace
+            self._inbox.put(WAKE)
+
+    def abort(self) -> None:
+        """Hand everything back now."""
+        self._aborted = True
+        self.stop()
+        self._stop_at = self._clock.monotonic()
+        self._inbox.put(WAKE)
+
+    @property
+    def _is_stopping(self) -> bool:
+        return self._stop_at is not None
+
+    def _is_over(self) -> bool:
+        if self._running or self._endings:
+            return False
+        if self._is_stopping:
+            return True
+        return self._options.burst and not self._maybe_ready
+
+    # 1. Receive
+
+    def _receive(self) -> None:
+        """Wait for something to happen, then take all that has happened."""
+        try:
+            self._accept(self._inbox.get(timeout=self._patience()))
+            while True:
+                self._accept(self._inbox.get_nowait())
+        except queue.Empty:
+            return
+
+    def _patience(self) -> float:
+        if self._pause:
+            return self._pause
+        if self._endings or self._wants_jobs:
+            ready_to_flush = not self._endings or self._threads.backlog == 0
+            return 0.0 if ready_to_flush else FLUSH_AFTER
+        return BEAT if self._stop_at is None else max(0.01, min(BEAT, self._stop_at - self._clock.monotonic()))
+
+    def _accept(self, event: Finished | str) -> None:
+        if isinstance(event, str):
+            self._maybe_ready = True
+            return
+        attempt = self._running.pop(event.ending.id, None)
+        # Under its former name this worker was fenced: the jobs of that time are no longer its own.
+        if event.worker == self.name:
+            self._endings.append(event.ending)
+        if attempt is not None:
+            self._pace.ran(event.ran)
+        self._count(event)
+        self._on_finished(event)
+
+    def _count(self, event: Finished) -> None:
+        states = {State.SUCCESSFUL: "succeeded", State.RETRYABLE: "retried", State.FAILED: "failed"}
+        counter = states.get(event.ending.state)
+        if counter is not None:
+            self._board.add(counter)
+        elif event.ending.state is State.READY:
+            self.handed_back += 1
+            self._board.add("handed_back")
+
+    # 2. Turn
+
+    @property
+    def _wants_jobs(self) -> bool:
+        return self._maybe_ready and self._room() > 0
+
+    def _room(self) -> int:
+        if self._is_stopping:
+            return 0
+        room = self._pace.room(len(self._running), self._threads.backlog)
+        if self._options.max_jobs is not None:
+            room = min(room, self._options.max_jobs - self._taken)
+        return max(0, room)
+
+    def _turn_if_due(self) -> None:
+        now = self._clock.monotonic()
+        flush = self._endings and (self._threads.backlog == 0 or now - self._last_turn >= FLUSH_AFTER)
+        if not flush and not self._wants_jobs:
+            return
+        try:
+            self._turn(self._room() if self._maybe_ready else 0)
+        except BrokerUnavailable as error:
+            if not self._pause:
+                logger.warning("%s; running jobs go on, their results are kept until it is back", error)
+            self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+            if self._aborted:
+                self._endings.clear()
+        else:
+            if self._pause:
+                logger.info("Redis at %s is back", self._broker.address)
+            self._pause = 0.0
+
+    def _turn(self, limit: int) -> None:
+        endings = self._endings[:500]
+        turn = self._broker.turn(self.name, endings, limit, self._options.named_queues, self._options.mode)
+        self._last_turn = self._clock.monotonic()
+        del self._endings[: len(endings)]
+        self._note_stale(endings, turn.answers)
+        if turn.fenced:
+            self._rejoin()
+            return
+        self._start(turn.leases)
+        if limit:
+            self._maybe_ready = len(turn.leases) == limit
+            self._next_due = turn.next_due
+        self._repair(turn.held)
+        if not self._maybe_ready and not self._is_stopping and not self._options.burst:
+            self._listener.arm(LONGEST_BLOCK if self._next_due is None else min(self._next_due, LONGEST_BLOCK))
+
+    def _note_stale(self, endings: list[Ending], answers: list[str]) -> None:
+        for ending, answer in zip(endings, answers, strict=True):
+            if answer == "STALE":
+                logger.warning("%s: the lease had passed to another worker; this result is refused", ending.id)
+
+    def _repair(self, held: int) -> None:
+        """Start jobs whose lease was lost on the way here: Redis counts more than this worker knows of."""
+        if held > len(self._running) + len(self._endings):
+            ending = {ending.id for ending in self._endings}
+            leases = self._broker.held(self.name)
+            self._start([lease for lease in leases if lease.id not in self._running and lease.id not in ending])
+
+    # 3. Start, and take care
+
+    def _start(self, leases: list[Lease]) -> None:
+        self._taken += len(leases)
+        for_loop: list[Attempt] = []
+        for lease in leases:
+            attempt = self._executor.open(lease, self.name)
+            if isinstance(attempt, Finished):
+                self._accept(attempt)
+                continue
+            self._running[lease.id] = attempt
+            if attempt.is_async:
+                for_loop.append(attempt)
+            else:
+                self._threads.submit(attempt)
+        if for_loop:
+            self._loop.submit(for_loop)
+        if leases:
+            self._pace.came(len(leases), len(for_loop))
+        self._board.set("busy", len(self._running))
+
+    def _care(self) -> None:
+        self._board.add("turns")
+        self._board.set("busy", len(self._running))
+        self._threads.enforce_timeouts()
+        if self._options.max_jobs is not None and self._taken >= self._options.max_jobs:
+            self.stop()
+        if self._is_stopping:
+            self._hand_back_unstarted()
+            if self._stop_at is not None and self._clock.monotonic() >= self._stop_at:
+                self._interrupt()
+        elif self._threads.backlog and self._clock.monotonic() - self._threads.last_started > STALE_BACKLOG:
+            # A long job came among short ones: others may be free to run what waits behind it.
+            self._hand_back_unstarted()
+
+    def _hand_back_unstarted(self) -> None:
+        for attempt in self._threads.take_back():
+            self._running.pop(attempt.lease.id, None)
+            if attempt.worker == self.name:
+                self._endings.append(Ending(attempt.lease.id, attempt.lease.attempt, State.READY, refund=True))
+
+    # 4. Stop
+
+    def _interrupt(self) -> None:
+        """Raise Shutdown in what still runs; what does not end by that is handed back by the parent, or by the lease."""
+        self._threads.interrupt_all()
+        self._loop.interrupt_all()
+        overdue = self._clock.monotonic() - (self._stop_at or 0.0) > (0.5 if self._aborted else 3.0)
+        if overdue:
+            for attempt in self._running.values():
+                self._endings.append(Ending(attempt.lease.id, attempt.lease.attempt, State.READY, refund=True))
+                self.handed_back += 1
+            self._running.clear()
+
+    def _join(self) -> None:
+        info = json.dumps({"pid": os.getpid(), "queues": self._options.named_queues, "mode": self._options.mode})
+        while True:
+            try:
+                self._broker.join(self.name, info)
+            except BrokerUnavailable as error:
+                if self._is_stopping:
+                    return
+                logger.warning("%s; trying again", error)
+                self._inbox.put(WAKE)
+                threading.Event().wait(FIRST_PAUSE * 5)
+            else:
+                return
+
+    def _rejoin(self) -> None:
+        """Go on under a new name: the lease has lapsed and the jobs were given to others."""
+        logger.warning("the lease of %s has lapsed: its %d job(s) run elsewhere now", self.name, len(self._running))
+        self._threads.take_back()
+        self._endings.clear()
+        self._running = {}
+        self._board.add("generation")
+        self._join()
+        self._maybe_ready = True
+
+    def _leave(self) -> None:
+        self._listener.stop()
+        try:
+            self._broker.leave(self.name)
+        except BrokerUnavailable as error:
+            logger.warning("%s; the lease of %s will lapse", error, self.name)
+        self._loop.stop()
+        self._threads.stop()
+
+
+class _ListenerThread:
+    """Blocks on the wake-up markers while the worker is idle, and only then: a marker must go to whoever can use it."""
+
+    def __init__(self, broker: RedisBroker, options: WorkerOptions, put: Callable[[Any], None]) -> None:
+        self._listener = Listener(broker, options.queues, options.mode, LONGEST_BLOCK)
+        self._put = put
+        self._armed: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+        self._is_armed = False
+        self._thread = threading.Thread(target=self._work, name="backie-listener", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def arm(self, seconds: float) -> None:
+        if not self._is_armed:
+            self._is_armed = True
+            self._armed.put(seconds)
+
+    def stop(self) -> None:
+        """Let the thread end with its present block; nobody waits for it."""
+        self._armed.put(None)
+
+    def _work(self) -> None:
+        while (seconds := self._armed.get()) is not None:
+            try:
+                self._listener.wait(seconds)
+            except BrokerUnavailable:
+                threading.Event().wait(FIRST_PAUSE)
+            self._is_armed = False
+            self._put(WAKE)
+        self._listener.close()

@@ -48,8 +48,6 @@ OLDEST_SERVER = (6, 2)
 GRACE = 10  # seconds that running jobs get when the demo ends
 # What a shell may carry in that would lead pip, Python or Django somewhere else.
 FOREIGN = {"DJANGO_SETTINGS_MODULE", "PIP_PREFIX", "PIP_TARGET", "PIP_USER", "PYTHONHOME", "PYTHONPATH"}
-
-
 KNOCK = """
 import redis, sys
 try:
@@ -376,9 +374,8 @@ def jobs_server(children: Children) -> dict[str, str]:
     """Return the settings of the server that REDIS_URL names, else of a private one whose jobs survive."""
     url = os.environ.get("REDIS_URL")
     if url:
-        run_quietly(
-            [PYTHON, "-c", KNOCK, url.replace("valkey", "redis", 1)], f"{url} (REDIS_URL) is no server"
-        )
+        knock = [PYTHON, "-c", KNOCK, url.replace("valkey", "redis", 1)]
+        run_quietly(knock, "the server of REDIS_URL does not answer")
         # A namespace of its own: after --fresh, the jobs of forgotten orders must not come back.
         return {"REDIS_URL": url, "SHOP_NAMESPACE": kept("namespace", f"shop-{secrets.token_hex(4)}")}
     directory = STATE / "redis"
@@ -436,7 +433,7 @@ def announce(env: dict[str, str], port: int) -> None:
   Shop     {shop}
   Jobs     {shop}admin/django_backie/job/      user admin, password {env["SHOP_ADMIN_PASSWORD"]}
   Stubs    {stubs} (payments, events), {stubs}mails
-  Redis    {env["REDIS_URL"]}
+  Redis    {re.sub("//[^/]*@", "//...@", env["REDIS_URL"])}
   Logs     .backie/logs/ (the worker's are below)
 
   Ctrl-C ends everything and keeps the data; demo --fresh forgets them.

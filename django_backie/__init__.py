@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .base_task import BaseTask
     from .seed import Broker, Worker
-    from .task import Task, task
+    from .task_definition import Task, task
 
 __version__ = "0.1.0"
 
@@ -18,9 +18,9 @@ __all__ = ["BaseTask", "Broker", "Task", "Worker", "task"]
 _HOMES = {
     "BaseTask": ".base_task",
     "Broker": ".seed",
-    "Task": ".task",
+    "Task": ".task_definition",
     "Worker": ".seed",
-    "task": ".task",
+    "task": ".task_definition",
 }
 
 

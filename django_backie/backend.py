@@ -32,7 +32,7 @@ from .exceptions import (
 from .moments import epoch, moment
 from .outbox import Entry
 from .result import TaskResult
-from .task import CLASS_FORM, Call, Task, named_arguments
+from .task_definition import CLASS_FORM, Call, Task, named_arguments
 
 LONGEST_QUEUE_NAME = 100
 

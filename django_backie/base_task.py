@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, Unpack, cast
 from . import compat
 from .core.options import TaskOptions
 from .result import TaskResult
-from .task import CLASS_FORM, OWN_OPTIONS, Task
+from .task_definition import CLASS_FORM, OWN_OPTIONS, Task
 
 P = ParamSpec("P")
 R = TypeVar("R")

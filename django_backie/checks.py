@@ -1,3 +1,179 @@
-"""What is wrong with this configuration, for ``manage.py check``."""
+"""What is wrong with this configuration, for ``manage.py check``. Every id is explained in docs/reference/checks.md."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.apps import apps
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.db import connections, router
+
+from . import compat, conf, registry
+from .backend import RedisBackend
+from .broker.inspect import server_info
+from .exceptions import BackieError, did_you_mean
+
+LOOPBACK = {"localhost", "127.0.0.1", "::1", None}
+
+
+@register()
+def check_configuration(app_configs: Any = None, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Check the options of every alias and the names of all tasks; touches neither a database nor Redis."""
+    messages: list[CheckMessage] = []
+    for backend in _own_backends():
+        if backend.alias == compat.IMPLICIT_ALIAS:
+            messages.append(_implicit_alias())
+            messages += backend.check()
+        if any(conf.problems(backend.options)):
+            continue  # django.tasks' own check has asked the backend for these
+        messages += _check_databases(backend)
+    return [*messages, *_check_names()]
+
+
+@register(Tags.database)
+def check_tables(app_configs: Any = None, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Check that the job tables are there (``check --database default``)."""
+    if not apps.is_installed("django_backie"):
+        return []
+    table = apps.get_model("django_backie", "Job")._meta.db_table
+    return [
+        Error(
+            f"the job table {table!r} is missing in database {alias!r}.",
+            hint=f"Run: manage.py migrate django_backie --database {alias}",
+            id="django_backie.E006",
+        )
+        for backend in _valid_backends()
+        for alias in backend.config.databases
+        if alias in (databases or ()) and alias in connections and not _has_table(alias, table)
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_deployment(app_configs: Any = None, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+    """Check what matters in production: transport, password, eviction, persistence. Asks the server."""
+    messages: list[CheckMessage] = []
+    for backend in _valid_backends():
+        messages += _check_transport(backend.config)
+        messages += _check_server(backend)
+    return messages
+
+
+def _own_backends() -> list[RedisBackend]:
+    backends = [compat.get_backend(alias) for alias in compat.own_aliases()]
+    return [backend for backend in backends if isinstance(backend, RedisBackend)]
+
+
+def _valid_backends() -> list[RedisBackend]:
+    return [backend for backend in _own_backends() if not any(conf.problems(backend.options))]
+
+
+def _implicit_alias() -> CheckMessage:
+    return Info(
+        f"TASKS names no backend of django-backie; django_backie.task uses the implicit alias "
+        f"{compat.IMPLICIT_ALIAS!r} on REDIS_URL or redis://localhost:6379/0.",
+        hint="Add an alias with BACKEND 'django_backie.backend.RedisBackend' to TASKS to choose yourself.",
+        id="django_backie.I001",
+    )
+
+
+def _check_databases(backend: RedisBackend) -> Iterator[CheckMessage]:
+    config, where = backend.config, f"TASKS[{backend.alias!r}]['OPTIONS']"
+    for alias in config.databases:
+        if alias not in settings.DATABASES:
+            nearest = did_you_mean(alias, settings.DATABASES)
+            yield Error(
+                f"{where}['DATABASES'] names {alias!r}, which DATABASES does not have{nearest}.",
+                hint=f"DATABASES has: {', '.join(sorted(settings.DATABASES)) or 'nothing'}.",
+                id="django_backie.E003",
+            )
+    if config.durability != "now" and not (config.databases and settings.DATABASES):
+        yield Error(
+            f"{where}: durability {config.durability!r} needs a database.",
+            hint="Set DURABILITY to 'now' (and DATABASES to []), or name a database in DATABASES.",
+            id="django_backie.E004",
+        )
+    elif config.databases and not apps.is_installed("django_backie"):
+        yield Error(
+            f"{where}: jobs are kept in a table, but 'django_backie' is not in INSTALLED_APPS.",
+            hint="Add it to INSTALLED_APPS, or set DURABILITY to 'now' and DATABASES to [].",
+            id="django_backie.E005",
+        )
+    elif config.databases:
+        yield from _check_routers(config, where)
+
+
+def _check_routers(config: conf.Config, where: str) -> Iterator[CheckMessage]:
+    model = apps.get_model("django_backie", "Job")
+    for alias in config.databases:
+        if alias in settings.DATABASES and not router.allow_migrate_model(alias, model):
+            yield Warning(
+                f"a database router keeps the job table out of {alias!r}, which {where}['DATABASES'] names.",
+                hint="The outbox holds only where the table is beside the caller's data: let the router allow it.",
+                id="django_backie.W001",
+            )
+
+
+def _check_names() -> Iterator[CheckMessage]:
+    try:
+        registry.discover()
+    except Exception as error:  # noqa: BLE001 - whatever a project's module raises is to be shown
+        yield Error(
+            f"a tasks module cannot be imported: {type(error).__name__}: {error}",
+            hint="The worker imports tasks.py of every installed app and would not start.",
+            id="django_backie.E008",
+        )
+    for name, places in registry.duplicates().items():
+        yield Error(
+            f"two tasks are named {name!r}: {' and '.join(places)}.",
+            hint="A job knows its task by name only: rename one of them.",
+            id="django_backie.E007",
+        )
+
+
+def _has_table(alias: str, table: str) -> bool:
+    connection = connections[alias]
+    with connection.cursor() as cursor:
+        return table in connection.introspection.table_names(cursor)
+
+
+def _check_transport(config: conf.Config) -> Iterator[CheckMessage]:
+    parts = urlsplit(config.url)
+    if parts.scheme == "unix" or parts.hostname in LOOPBACK:
+        return
+    if parts.scheme in {"redis", "valkey"}:
+        yield Warning(
+            f"jobs travel to {parts.hostname} unencrypted.",
+            hint="Use a rediss:// URL.",
+            id="django_backie.W002",
+        )
+    if not parts.password:
+        yield Warning(
+            f"Redis at {parts.hostname} is used without a password.",
+            hint="Put user and password into the URL: whoever reaches Redis can read and delete jobs.",
+            id="django_backie.W003",
+        )
+
+
+def _check_server(backend: RedisBackend) -> Iterator[CheckMessage]:
+    try:
+        info = server_info(backend.broker)
+    except BackieError as error:
+        yield Warning(str(error), hint="The server could not be checked.", id="django_backie.W004")
+        return
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        yield Warning(
+            f"Redis at {backend.broker.address} has the eviction policy {policy!r}: it deletes jobs when memory is short.",
+            hint="Set maxmemory-policy to noeviction.",
+            id="django_backie.W005",
+        )
+    if not info.get("aof_enabled"):
+        yield Warning(
+            f"Redis at {backend.broker.address} keeps no append-only file.",
+            hint="Set appendonly yes. Without it a restart loses jobs of durability 'commit' and 'now'; those of the "
+            "outbox come back from the database.",
+            id="django_backie.W006",
+        )

@@ -1,0 +1,139 @@
+"""The two names of the blog post from which the project grew: a plain FIFO, and a worker in the calling process."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+from . import compat
+from .backend import RedisBackend
+from .broker.fifo import Fifo
+from .clock import SYSTEM
+from .duties.base import Rota
+from .duties.mirror import Mirror
+from .duties.rota import duties_of
+from .exceptions import BrokerUnavailable, InvalidOption
+from .task_definition import Task
+from .worker import worker
+from .worker.board import Board
+from .worker.options import WorkerOptions, worker_name
+from .worker.report import configure_logging, log_finished
+
+logger = logging.getLogger("django_backie.worker")
+
+
+class Broker:
+    """A first-in-first-out line of strings on the configured Redis."""
+
+    def __init__(self, backend: str | None = None) -> None:
+        self._fifo = Fifo(_redis_backend(backend).config)
+
+    def enqueue(self, item: str, queue_name: str) -> None:
+        """Put a string at the end of a line.
+
+        Raises:
+            BrokerUnavailable: Redis cannot be reached; names address and cause.
+        """
+        self._fifo.push(queue_name, item)
+
+    def dequeue(self, queue_name: str) -> str | None:
+        """Return the first string of a line; wait up to three seconds for one, then return None."""
+        return self._fifo.pop(queue_name, 3)
+
+
+class Worker:
+    """A worker for one task (or for every queue), in the calling process, without children.
+
+    ``start`` returns after SIGINT or SIGTERM, or after ``stop`` from another thread, or with ``burst=True`` when nothing is left.
+    """
+
+    def __init__(self, task: Any = None, *, backend: str | None = None, threads: int = 1) -> None:
+        self._task: Task[..., Any] | None = task.as_task() if hasattr(task, "as_task") else task
+        if self._task is not None and not isinstance(self._task, Task):
+            msg = f"Worker(task=...) takes a task, not {task!r}"
+            raise InvalidOption(msg)
+        self._backend = _redis_backend(backend or (self._task.backend if self._task else None))
+        self._threads = threads
+        self._worker: worker.Worker | None = None
+
+    def start(self, *, burst: bool = False) -> None:
+        """Run jobs until stopped."""
+        configure_logging("pretty", logging.INFO)
+        queues = (self._task.queue_name,) if self._task else ()
+        options = WorkerOptions(threads=self._threads, queues=queues, burst=burst)
+        board = Board(options.threads + options.async_concurrency)
+        self._worker = worker.Worker(self._backend, options, worker_name(), board, log_finished)
+        with _stopping_on_signals(self._worker), _helpers(self._backend, self._worker, board):
+            self._worker.run()
+
+    def stop(self) -> None:
+        """Finish the running jobs and let ``start`` return."""
+        if self._worker is not None:
+            self._worker.stop()
+
+
+def run_in_thread(backend: RedisBackend, options: WorkerOptions) -> int:
+    """Run one worker in the calling thread, without children and signals; return its exit code."""
+    board = Board(options.threads + options.async_concurrency)
+    runner = worker.Worker(backend, options, worker_name(), board, log_finished)
+    with _stopping_on_signals(runner), _helpers(backend, runner, board):
+        runner.run()
+    return 3 if runner.handed_back else 0
+
+
+@contextlib.contextmanager
+def _stopping_on_signals(runner: worker.Worker) -> Iterator[None]:
+    """Stop at the first signal, abort at the second; leave signals alone outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    calls = iter([runner.stop])
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        next(calls, runner.abort)()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _helpers(backend: RedisBackend, runner: worker.Worker, board: Board) -> Iterator[None]:
+    """Renew the lease and do the duties in threads: there is no parent that would."""
+    stop = threading.Event()
+    interval = backend.config.lease / 3
+
+    def renew() -> None:
+        while not stop.wait(interval):
+            with contextlib.suppress(BrokerUnavailable):
+                backend.broker.renew({runner.name: board.started()})
+
+    duties = Rota(duties_of(backend), stop, SYSTEM)
+    threads = [threading.Thread(target=target, daemon=True) for target in (renew, duties.run)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=10)
+        if backend.config.mirrored:
+            with contextlib.suppress(BrokerUnavailable):
+                Mirror(backend).drain()
+
+
+def _redis_backend(alias: str | None) -> RedisBackend:
+    backend = compat.get_backend(alias or compat.default_alias())
+    if not isinstance(backend, RedisBackend):
+        msg = f"TASKS[{alias!r}] is not served by Redis but by {type(backend).__qualname__}"
+        raise InvalidOption(msg)
+    return backend

@@ -90,6 +90,9 @@ class JobChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Read the page and the counts; the toolbar shows the filters, so there is no filter column."""
         super().get_results(request)
+        if not self.result_list.query.is_sliced:
+            # All on one page; but the table may have grown since it was counted.
+            self.result_list = self.result_list[: max(self.list_per_page, self.list_max_show_all)]
         self.counts = counts.by_state(super().get_queryset(request, ["state"]))
         self.has_filters = False
 

@@ -42,7 +42,7 @@ from ..exceptions import (
 )
 from ..moments import moment
 from ..result import TaskResult, from_record
-from ..task import Task, named_arguments
+from ..task_definition import Task, named_arguments
 
 _UNLIMITED: AbstractContextManager[Any] = nullcontext()
 LONGEST_TRACEBACK = 16 * 1024

@@ -70,7 +70,7 @@ class Worker:
         self._running: dict[str, Attempt] = {}
         self._endings: list[Ending] = []
         self._maybe_ready = True
-        self._next_due: float | None = None
+        self._due_at = float("inf")
         self._last_turn = 0.0
         self._pause = 0.0
         self._taken = 0
@@ -129,7 +129,8 @@ class Worker:
             while True:
                 self._accept(self._inbox.get_nowait())
         except queue.Empty:
-            return
+            if self._clock.monotonic() >= self._due_at:
+                self._maybe_ready, self._due_at = True, float("inf")
 
     def _patience(self) -> float:
         if self._pause:
@@ -137,7 +138,8 @@ class Worker:
         if self._endings or self._wants_jobs:
             ready_to_flush = not self._endings or self._threads.backlog == 0
             return 0.0 if ready_to_flush else FLUSH_AFTER
-        return BEAT if self._stop_at is None else max(0.01, min(BEAT, self._stop_at - self._clock.monotonic()))
+        nearest = min(self._due_at, self._stop_at or self._due_at) - self._clock.monotonic()
+        return max(0.001, min(BEAT, nearest))
 
     def _accept(self, event: Finished | str) -> None:
         if isinstance(event, str):
@@ -205,10 +207,10 @@ class Worker:
         self._start(turn.leases)
         if limit:
             self._maybe_ready = len(turn.leases) == limit
-            self._next_due = turn.next_due
+        self._due_at = float("inf") if turn.next_due is None else self._last_turn + turn.next_due
         self._repair(turn.held)
         if not self._maybe_ready and not self._is_stopping and not self._options.burst:
-            self._listener.arm(LONGEST_BLOCK if self._next_due is None else min(self._next_due, LONGEST_BLOCK))
+            self._listener.arm()
 
     def _note_stale(self, endings: list[Ending], answers: list[str]) -> None:
         for ending, answer in zip(endings, answers, strict=True):
@@ -316,26 +318,26 @@ class _ListenerThread:
     def __init__(self, broker: RedisBroker, options: WorkerOptions, put: Callable[[Any], None]) -> None:
         self._listener = Listener(broker, options.queues, options.mode, LONGEST_BLOCK)
         self._put = put
-        self._armed: queue.SimpleQueue[float | None] = queue.SimpleQueue()
+        self._armed: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._is_armed = False
         self._thread = threading.Thread(target=self._work, name="backie-listener", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    def arm(self, seconds: float) -> None:
+    def arm(self) -> None:
         if not self._is_armed:
             self._is_armed = True
-            self._armed.put(seconds)
+            self._armed.put(True)
 
     def stop(self) -> None:
         """Let the thread end with its present block; nobody waits for it."""
-        self._armed.put(None)
+        self._armed.put(False)
 
     def _work(self) -> None:
-        while (seconds := self._armed.get()) is not None:
+        while self._armed.get():
             try:
-                self._listener.wait(seconds)
+                self._listener.wait(LONGEST_BLOCK)
             except BrokerUnavailable:
                 threading.Event().wait(FIRST_PAUSE)
             self._is_armed = False

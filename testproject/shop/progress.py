@@ -49,8 +49,10 @@ class Progress:
         """Return how long the job waited for a worker, from the moment it could have run."""
         if self.job is None or self.job.state == JobState.SCHEDULED:
             return None
-        due = max(self.job.enqueued_at, self.job.run_after or self.job.enqueued_at)
         end = self.job.started_at or self.job.finished_at or self.now
+        due = self.job.run_after
+        if due is None or due > end:  # between two attempts, run_after is the moment of the next
+            due = self.job.enqueued_at
         return max(end - due, timedelta())
 
     @property

@@ -114,6 +114,7 @@ DB_ENGINE = env("SHOP_DB_ENGINE", "sqlite")
 if DB_ENGINE in {"mariadb", "mysql"}:
     import pymysql
 
+    pymysql.version_info = (2, 2, 7, "final", 0)  # Django asks for this mysqlclient; PyMySQL stands in for it
     pymysql.install_as_MySQLdb()
     DATABASES = {"default": server_database("mysql")}
 elif DB_ENGINE == "postgresql":

@@ -53,7 +53,7 @@ def user_with():
     """Return a function that makes a staff user with these permissions of ours."""
 
     def make(*codenames: str, name: str = "staff"):
-        user = get_user_model().objects.create_user(name, password="secret", is_staff=True)
+        user = get_user_model().objects.create_user(name, is_staff=True)
         found = Permission.objects.filter(content_type__app_label="django_backie", codename__in=codenames)
         assert len(found) == len(codenames)
         user.user_permissions.set(found)
@@ -76,7 +76,7 @@ def client_with(client, user_with):
 @pytest.fixture
 def root(client):
     """Return a client of a superuser."""
-    client.force_login(get_user_model().objects.create_superuser("root", password="secret"))
+    client.force_login(get_user_model().objects.create_superuser("root"))
     return client
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from django_backie.admin import timeline
 from django_backie.models import Attempt, Job
@@ -17,9 +18,13 @@ def at(second: float) -> datetime:
     return START + second * SECOND
 
 
-def attempt(number: int, start: float, end: float, outcome: str = "failed", retry: float | None = None) -> Attempt:
+def attempt(
+    number: int, start: float, end: float, outcome: str = "failed", retry: float | None = None
+) -> Attempt:
     retry_at = None if retry is None else at(retry)
-    return Attempt(number=number, started_at=at(start), finished_at=at(end), outcome=outcome, retry_at=retry_at)
+    return Attempt(
+        number=number, started_at=at(start), finished_at=at(end), outcome=outcome, retry_at=retry_at
+    )
 
 
 def life(job: Job, attempts: list[Attempt] = (), **options) -> list[tuple[str, float]]:
@@ -93,7 +98,7 @@ def spans(*seconds: float) -> list[timeline.Span]:
 def test_bars_fill_the_drawing_without_gaps():
     bars = timeline.bars(spans(1, 10, 5, 84))
     assert bars[0].x == 0
-    assert all(left.x + left.width == right.x for left, right in zip(bars, bars[1:], strict=False))
+    assert all(left.x + left.width == right.x for left, right in pairwise(bars))
     assert bars[-1].x + bars[-1].width == timeline.WIDTH
 
 

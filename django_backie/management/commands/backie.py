@@ -1,0 +1,158 @@
+"""Look at jobs and act on them, from the terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from django.apps import apps
+from django.core.management.base import BaseCommand, CommandError
+
+from ... import compat, control, registry
+from ...backend import RedisBackend
+from ...broker import inspect
+from ...core import ids
+from ...exceptions import BackieError
+
+
+class Command(BaseCommand):
+    """Subcommands about tasks and jobs."""
+
+    help = "Lists tasks, shows counts, retries, cancels, hastens and erases jobs."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Declare the subcommands."""
+        parser.add_argument("--backend", metavar="ALIAS", help="the alias of TASKS (the first of ours)")
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        for name, text in (("tasks", "list the registered tasks"), ("stats", "count ready, held and unmirrored jobs")):
+            action = actions.add_parser(name, help=text)
+            action.add_argument("--json", action="store_true", help="for machines")
+        for name, text in (
+            ("retry", "make failed and cancelled jobs ready again"),
+            ("cancel", "cancel waiting jobs"),
+            ("run-now", "make scheduled and retrying jobs ready now"),
+        ):
+            action = actions.add_parser(name, help=text)
+            action.add_argument("ids", nargs="+", metavar="ID")
+            action.add_argument("--database", help="the alias whose table has the jobs (the first of DATABASES)")
+        self._add_erase(actions)
+
+    @staticmethod
+    def _add_erase(actions: Any) -> None:
+        erase = actions.add_parser("erase", help="remove jobs everywhere: rows, attempts, Redis")
+        erase.add_argument("ids", nargs="*", metavar="ID")
+        erase.add_argument("--arg", metavar="NAME=VALUE", help="all jobs with this argument, e.g. email=ann@example.org")
+        erase.add_argument("--yes", action="store_true", help="do not ask")
+        erase.add_argument("--database", help="the alias whose table has the jobs (all of DATABASES)")
+
+    def handle(self, *args: Any, action: str, **options: Any) -> None:  # noqa: ARG002
+        """Run a subcommand."""
+        try:
+            backend = compat.get_backend(options["backend"] or compat.default_alias())
+            if not isinstance(backend, RedisBackend):
+                msg = f"{backend.alias} is {type(backend).__qualname__}, not a RedisBackend"
+                raise CommandError(msg)
+            getattr(self, f"_{action.replace('-', '_')}")(backend, options)
+        except (BackieError, compat.InvalidTaskBackend) as error:
+            raise CommandError(str(error)) from error
+
+    def _tasks(self, backend: RedisBackend, options: dict[str, Any]) -> None:
+        names = registry.discover(backend.config.task_modules)
+        tasks = [(name, registry.get(name)) for name in names]
+        if options["json"]:
+            rows = [{"name": n, "queue": t.queue_name, "priority": t.priority, "backend": t.backend} for n, t in tasks]
+            self.stdout.write(json.dumps(rows))
+            return
+        width = max((len(name) for name in names), default=0)
+        for name, task in tasks:
+            self.stdout.write(f"{name:<{width}}  {task.queue_name}  priority {task.priority}  {task.backend}")
+
+    def _stats(self, backend: RedisBackend, options: dict[str, Any]) -> None:
+        ready = inspect.ready_counts(backend.broker)
+        held = inspect.unfinished(backend.broker) - sum(ready.values())
+        marked = inspect.marked(backend.broker)
+        if options["json"]:
+            self.stdout.write(json.dumps({"ready": ready, "held": held, "unmirrored": marked}))
+            return
+        for queue, count in ready.items():
+            self.stdout.write(f"{queue:<32}{count:>10} ready")
+        self.stdout.write(f"{'held by workers':<32}{held:>10}")
+        self.stdout.write(f"{'not mirrored yet':<32}{marked:>10}")
+
+    def _retry(self, backend: RedisBackend, options: dict[str, Any]) -> None:
+        self._act(control.retry, backend, options)
+
+    def _cancel(self, backend: RedisBackend, options: dict[str, Any]) -> None:
+        self._act(control.cancel, backend, options)
+
+    def _run_now(self, backend: RedisBackend, options: dict[str, Any]) -> None:
+        self._act(control.run_now, backend, options)
+
+    def _act(self, verb: Callable[..., control.Report], backend: RedisBackend, options: dict[str, Any]) -> None:
+        report = verb(_valid_ids(options["ids"]), using=options["database"] or _databases(backend)[0])
+        for job_id in report.done:
+            self.stdout.write(self.style.SUCCESS(f"{job_id} done"))
+        for job_id, reason in report.refused:
+            self.stderr.write(f"{job_id} refused: {reason}")
+        if report.refused:
+            sys.exit(1)
+
+    def _erase(self, backend: RedisBackend, options: dict[str, Any]) -> None:
+        databases = [options["database"]] if options["database"] else _databases(backend)
+        found = {alias: _matching(alias, options["ids"], options["arg"]) for alias in databases}
+        total = sum(map(len, found.values()))
+        self.stdout.write(f"{total} job(s) to erase")
+        if not total:
+            return
+        if not options["yes"] and not self._is_confirmed():
+            msg = "nothing was erased; add --yes where nobody can be asked"
+            raise CommandError(msg)
+        erased = sum(control.erase(keys, using=alias) for alias, keys in found.items() if keys)
+        self.stdout.write(self.style.SUCCESS(f"{erased} job(s) erased"))
+
+    @staticmethod
+    def _is_confirmed() -> bool:
+        return sys.stdin.isatty() and input("Erase them for good? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _databases(backend: RedisBackend) -> list[str]:
+    if not backend.config.databases:
+        msg = f"TASKS[{backend.alias!r}] keeps no job table (OPTIONS['DATABASES'] is empty)"
+        raise CommandError(msg)
+    return list(backend.config.databases)
+
+
+def _valid_ids(texts: list[str]) -> list[str]:
+    for text in texts:
+        if not ids.is_id(text):
+            msg = f"{text!r} is not the id of a job"
+            raise CommandError(msg)
+    return texts
+
+
+def _matching(alias: str, texts: list[str], argument: str | None) -> list[str]:
+    rows = apps.get_model("django_backie", "Job")._default_manager.using(alias)
+    keys = [str(key) for key in rows.filter(pk__in=_valid_ids(texts)).values_list("pk", flat=True)]
+    if argument is not None:
+        name, equals, value = argument.partition("=")
+        if not name or not equals:
+            msg = f"--arg takes NAME=VALUE, not {argument!r}"
+            raise CommandError(msg)
+        keys += [str(key) for key in _by_argument(rows, name, value)]
+    if not texts and argument is None:
+        msg = "name the jobs: ids, or --arg NAME=VALUE"
+        raise CommandError(msg)
+    return list(dict.fromkeys(keys))
+
+
+def _by_argument(rows: Any, name: str, value: str) -> list[Any]:
+    """Return the jobs with an argument of this value, be it text, a number, true, false or null."""
+    found = list(rows.filter(**{f"arguments__{name}": value}).values_list("pk", flat=True))
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return found
+    return found + list(rows.filter(**{f"arguments__{name}": parsed}).values_list("pk", flat=True))

@@ -1,0 +1,352 @@
+"""The parent: start children, renew their leases, notice their death, replace them, stop them.
+
+It runs no user code, holds no database connection and has one thread, so neither a task's hold of the GIL nor a slow database
+can cost a lease.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+from django.db import connections
+
+from ..backend import RedisBackend
+from ..clock import SYSTEM, Clock
+from ..duties.mirror import Mirror
+from ..duties.rota import duties_of
+from ..duties.base import Rota
+from ..exceptions import BrokerUnavailable
+from .board import COUNTERS, Board
+from .executor import Finished
+from .options import WorkerOptions, worker_name
+from .worker import Worker
+
+logger = logging.getLogger("django_backie.worker")
+
+EXIT_CLEAN, EXIT_CONFIG, EXIT_HANDED_BACK = 0, 1, 3
+RENEWALS_PER_LEASE = 3
+SHORT_LIFE, RESPAWN_PAUSE = 1.0, 1.0
+KILL_MARGIN = 5.0
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+OnFinished = Callable[[Finished], None]
+
+
+@dataclass(slots=True)
+class Child:
+    """A forked process: one of the workers, or the one for the duties (which has no board)."""
+
+    number: int
+    board: Board | None
+    pid: int = 0
+    name: str = ""
+    born: float = 0.0
+    due: float = 0.0  # when a dead one may be replaced
+
+    @property
+    def full_name(self) -> str:
+        """Return the name under which the child leases jobs at present."""
+        return f"{self.name}.{self.board.get('generation')}" if self.board else self.name
+
+
+@dataclass(slots=True)
+class Totals:
+    """What all children have done so far; of the dead ones too."""
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
+
+    def with_living(self, children: Sequence[Child]) -> dict[str, int]:
+        """Return the sums over dead and living children."""
+        boards = [child.board for child in children if child.board is not None and child.pid]
+        return {name: self.counts[name] + sum(board.get(name) for board in boards) for name in COUNTERS}
+
+    def bury(self, board: Board) -> None:
+        """Keep what a dead child has counted."""
+        for name in COUNTERS:
+            if name != "busy":
+                self.counts[name] += board.get(name)
+
+
+class Supervisor:
+    """1. Fork the children. 2. Renew their leases. 3. Bury and replace the dead. 4. Stop: drain, then abort, then kill."""
+
+    def __init__(
+        self,
+        backend: RedisBackend,
+        options: WorkerOptions,
+        on_finished: OnFinished,
+        on_beat: Callable[[dict[str, int]], None] = lambda totals: None,
+        has_changed: Callable[[], bool] = lambda: False,
+        clock: Clock = SYSTEM,
+    ) -> None:
+        self._backend = backend
+        self._options = options
+        self._on_finished = on_finished
+        self._on_beat = on_beat
+        self._has_changed = has_changed
+        self._clock = clock
+        slots = options.threads + options.async_concurrency
+        self._workers = [Child(number, Board(slots)) for number in range(1, options.processes + 1)]
+        self._duties = Child(0, None)
+        self._totals = Totals()
+        self._renewed = 0.0
+        self._signals = 0
+        self._stopping_since: float | None = None
+        self._exit_code = EXIT_CLEAN
+        self.wants_restart = False
+
+    def run(self) -> int:
+        """Supervise until stopped, or until all work is done in burst mode; return the exit code."""
+        self._lifeline = os.pipe()
+        with self._signal_handlers():
+            self._fork_all()
+            while any(child.pid for child in self._workers) or self._is_replacing():
+                self._sleep()
+                self._reap()
+                self._renew()
+                self._replace()
+                self._keep_stopping()
+                self._on_beat(self._totals.with_living(self._workers))
+                self._restart_if_changed()
+            self._end_duties()
+        for end in self._lifeline:
+            os.close(end)
+        return self._exit_code
+
+    def stop(self) -> None:
+        """Begin to stop; the second call aborts, as a second signal does."""
+        self._signals += 1
+
+    # 1. Fork
+
+    def _fork_all(self) -> None:
+        connections.close_all()
+        # What exists now is shared with the children; the collector shall not touch, and so copy, its pages.
+        gc.collect()
+        gc.freeze()
+        self._fork(self._duties, self._run_duties)
+        for child in self._workers:
+            self._fork(child, self._run_worker)
+
+    def _fork(self, child: Child, work: Callable[[Child], int]) -> None:
+        if child.board is not None:
+            child.board.clear()
+        child.name = worker_name(child.number)
+        child.born = self._clock.monotonic()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid:
+            child.pid = pid
+            return
+        code = EXIT_CONFIG
+        try:
+            os.close(self._lifeline[1])
+            signal.set_wakeup_fd(-1)
+            code = work(child)
+        except BaseException:
+            logger.exception("worker process %s ended by an error", child.name)
+        finally:
+            with contextlib.suppress(BaseException):
+                logging.shutdown()
+                sys.stdout.flush()
+                sys.stderr.flush()
+            # Not sys.exit(): the parent's cleanups are not the child's.
+            os._exit(code)
+
+    def _run_worker(self, child: Child) -> int:
+        assert child.board is not None  # noqa: S101
+        worker = Worker(self._backend, self._options, child.name, child.board, self._on_finished, self._clock)
+        _on_stop_signals(worker.stop, worker.abort)
+        _watch_lifeline(self._lifeline[0], worker.stop)
+        worker.run()
+        return EXIT_HANDED_BACK if worker.handed_back else EXIT_CLEAN
+
+    def _run_duties(self, child: Child) -> int:  # noqa: ARG002
+        stop = threading.Event()
+        _on_stop_signals(stop.set, stop.set)
+        _watch_lifeline(self._lifeline[0], stop.set)
+        Rota(duties_of(self._backend), stop, self._clock).run()
+        if self._backend.config.mirrored:
+            with contextlib.suppress(BrokerUnavailable):
+                Mirror(self._backend).drain()
+        return EXIT_CLEAN
+
+    # 2. Renew
+
+    def _renew(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._renewed < self._backend.config.lease / RENEWALS_PER_LEASE:
+            return
+        living = {child.full_name: child for child in self._workers if child.pid}
+        started = {name: child.board.started() for name, child in living.items() if child.board is not None}
+        try:
+            self._backend.broker.renew(started)
+        except BrokerUnavailable as error:
+            logger.warning("leases were not renewed: %s", error)
+            self._renewed = now - self._backend.config.lease / RENEWALS_PER_LEASE + 1.0
+        else:
+            self._renewed = now
+
+    # 3. Bury and replace
+
+    def _reap(self) -> None:
+        for child in [*self._workers, self._duties]:
+            if not child.pid:
+                continue
+            pid, status = os.waitpid(child.pid, os.WNOHANG)
+            if pid:
+                child.pid = 0
+                self._dead(child, os.waitstatus_to_exitcode(status))
+
+    def _dead(self, child: Child, code: int) -> None:
+        lifetime = self._clock.monotonic() - child.born
+        child.due = self._clock.monotonic() + (RESPAWN_PAUSE if lifetime < SHORT_LIFE and code else 0.0)
+        if code == EXIT_HANDED_BACK:
+            self._exit_code = EXIT_HANDED_BACK
+        elif code:
+            logger.warning("worker process %s died: %s", child.name, _cause(code))
+        if child.board is None:
+            return
+        self._totals.bury(child.board)
+        if code not in {EXIT_CLEAN, EXIT_HANDED_BACK}:
+            self._bury(child)
+        if self._options.burst and not code:
+            child.due = float("inf")
+
+    def _bury(self, child: Child) -> None:
+        assert child.board is not None  # noqa: S101
+        started = child.board.started()
+        try:
+            count = self._backend.broker.bury(child.full_name, started)
+        except BrokerUnavailable as error:
+            logger.warning("%s; the lease of %s will lapse instead", error, child.name)
+        else:
+            if count:
+                logger.warning("%d job(s) of %s taken back, %d had started", count, child.name, len(started))
+
+    def _is_replacing(self) -> bool:
+        return self._stopping_since is None and any(child.due != float("inf") for child in self._workers)
+
+    def _replace(self) -> None:
+        if self._stopping_since is not None:
+            return
+        now = self._clock.monotonic()
+        for child in self._workers:
+            if not child.pid and child.due <= now:
+                self._fork(child, self._run_worker)
+        if not self._duties.pid and self._duties.due <= now:
+            self._fork(self._duties, self._run_duties)
+
+    # 4. Stop
+
+    def _keep_stopping(self) -> None:
+        if not self._signals:
+            return
+        now = self._clock.monotonic()
+        if self._stopping_since is None:
+            self._stopping_since = now
+            self._send(signal.SIGTERM)
+        if self._signals > 1:
+            self._signals = 1
+            self._send(signal.SIGTERM)
+            self._stopping_since = min(self._stopping_since, now - self._options.grace)
+        if now - self._stopping_since > self._options.grace + KILL_MARGIN:
+            self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
+        for child in self._workers:
+            if child.pid:
+                os.kill(child.pid, number)
+
+    def _end_duties(self) -> None:
+        """End the duties last: they mirror what the workers did until their end."""
+        if self._duties.pid:
+            os.kill(self._duties.pid, signal.SIGTERM)
+            deadline = self._clock.monotonic() + self._options.grace
+            while self._duties.pid and self._clock.monotonic() < deadline:
+                self._sleep(0.2)
+                self._reap()
+            if self._duties.pid:
+                os.kill(self._duties.pid, signal.SIGKILL)
+                os.waitpid(self._duties.pid, 0)
+
+    def _restart_if_changed(self) -> None:
+        if self._stopping_since is None and self._has_changed():
+            logger.info("code has changed: restarting")
+            self.wants_restart = True
+            self.stop()
+
+    # Signals
+
+    def _sleep(self, longest: float = 1.0) -> None:
+        """Sleep until a signal arrives: a child's death wakes the parent at once."""
+        ready, _, _ = select.select([self._wakeup], [], [], longest)
+        if ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wakeup, 4096)
+
+    @contextlib.contextmanager
+    def _signal_handlers(self) -> Any:
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        self._wakeup = reader
+        before_fd = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+        def on_stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            self.stop()
+
+        before = {number: signal.signal(number, on_stop) for number in STOP_SIGNALS}
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda number, frame: None)  # noqa: ARG005
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(before_fd)
+            os.close(reader)
+            os.close(writer)
+
+
+def _on_stop_signals(first: Callable[[], None], second: Callable[[], None]) -> None:
+    """Call ``first`` at the first SIGTERM, ``second`` at the next; Ctrl-C is the parent's to pass on."""
+    calls = iter([first])
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        next(calls, second)()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def _watch_lifeline(reader: int, stop: Callable[[], None]) -> None:
+    """Stop when the parent is gone: its end of the pipe closes however it died."""
+
+    def watch() -> None:
+        os.read(reader, 1)
+        logger.warning("the parent process is gone: stopping")
+        stop()
+
+    threading.Thread(target=watch, name="backie-lifeline", daemon=True).start()
+
+
+def _cause(code: int) -> str:
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

@@ -67,6 +67,10 @@ class BackieBackend(compat.BaseTaskBackend):
         """Return the signer of job bodies, made of SECRET_KEY and SECRET_KEY_FALLBACKS."""
         return signer_of((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
 
+    def unpack(self, job_id: str, body: str) -> Job:
+        """Return the job of a body; see ``codec.unpack``."""
+        return codec.unpack(job_id, body, self.signer)
+
     def validate_task(self, task: Any) -> None:
         """Refuse a task that could not run, in django.tasks' words and order.
 
@@ -158,10 +162,6 @@ class RedisBackend(BackieBackend):
         """Return the Redis side of this alias."""
         return broker_for(self.config)
 
-    def unpack(self, job_id: str, body: str) -> Job:
-        """Return the job of a body; see ``codec.unpack``."""
-        return codec.unpack(job_id, body, self.signer)
-
     def get_result(self, result_id: str) -> TaskResult[Any]:
         """Return the handle of a job: from Redis, from the open transaction, or from its row.
 
@@ -209,7 +209,7 @@ class RedisBackend(BackieBackend):
 
     def _from_body(self, job_id: str, body: str, record: Any) -> TaskResult[Any] | None:
         try:
-            job = codec.unpack(job_id, body, self.signer)
+            job = self.unpack(job_id, body)
         except UnreadableBody:
             return None
         return result.from_record(task_of(job), job, record)
@@ -228,7 +228,7 @@ class RedisBackend(BackieBackend):
         """Return the job of a row; one whose body is gone shows its arguments as people may read them."""
         if row.body:
             try:
-                return codec.unpack(str(row.pk), row.body, self.signer)
+                return self.unpack(str(row.pk), row.body)
             except UnreadableBody:
                 pass
         due = None if row.run_after is None else epoch(row.run_after)

@@ -40,10 +40,11 @@ def check_tables(app_configs: Any = None, databases: Sequence[str] | None = None
         return []
     table = apps.get_model("django_backie", "Job")._meta.db_table
     return [
-        Error(
+        # A warning, because an error would keep `migrate`, which runs these checks, from making the table.
+        Warning(
             f"the job table {table!r} is missing in database {alias!r}.",
             hint=f"Run: manage.py migrate django_backie --database {alias}",
-            id="django_backie.E006",
+            id="django_backie.W007",
         )
         for backend in _valid_backends()
         for alias in backend.config.databases

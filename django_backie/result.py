@@ -33,13 +33,14 @@ class TaskResult(compat.TaskResult, Generic[R]):
 
     def refresh(self) -> None:
         """Read the job's present state."""
-        self._copy(self.task.get_backend().get_result(self.id))
+        self.copy(self.task.get_backend().get_result(self.id))
 
     async def arefresh(self) -> None:
         """See ``refresh``."""
-        self._copy(await self.task.get_backend().aget_result(self.id))
+        self.copy(await self.task.get_backend().aget_result(self.id))
 
-    def _copy(self, other: compat.TaskResult) -> None:
+    def copy(self, other: compat.TaskResult) -> None:
+        """Show what another handle of the same job shows."""
         for name in (*compat.TASK_REFRESH_ATTRS, "state", "crashes"):
             object.__setattr__(self, name, getattr(other, name))
 

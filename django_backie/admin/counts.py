@@ -24,5 +24,5 @@ def by_state(queryset: QuerySet[Job], limit: int = LIMIT) -> dict[str, int]:
         state: BoundedCount(bare.filter(state=state).values("state")[: limit + 1])
         for state in JobState.values
     }
-    row: Any = Job.objects.using(queryset.db).order_by().values(**counts)[:1].first()
-    return row or dict.fromkeys(JobState.values, 0)
+    rows: Any = Job.objects.using(queryset.db).order_by().values(**counts)[:1]
+    return next(iter(rows), dict.fromkeys(JobState.values, 0))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
@@ -100,7 +101,7 @@ def facts(job: Job, list_url: str, now: datetime) -> list[Fact]:
     """Return the head of the page: what is so of every job."""
     planned = timing.next_run(job, now)
     found = [
-        Fact(_("Queue"), job.queue, f"{list_url}?queue={job.queue}"),
+        Fact(_("Queue"), job.queue, f"{list_url}?{urlencode({'queue': job.queue})}"),
         Fact(
             _("Attempts"), _("%(made)s of %(allowed)s") % {"made": job.attempt, "allowed": job.max_attempts}
         ),

@@ -103,6 +103,7 @@ class Supervisor:
         self._renewed = 0.0
         self._signals = 0
         self._stopping_since: float | None = None
+        self._aborting = False
         self._exit_code = EXIT_CLEAN
         self.wants_restart = False
 
@@ -257,10 +258,14 @@ class Supervisor:
         now = self._clock.monotonic()
         if self._stopping_since is None:
             self._stopping_since = now
+            busy = self._totals.with_living(self._workers)["busy"]
+            logger.info("stopping: no new jobs, %d in hand, up to %g s for them", busy, self._options.grace)
             self._send(signal.SIGTERM)
-        if self._signals > 1:
-            self._signals = 1
-            self._send(signal.SIGTERM)
+        if self._signals > 1 and not self._aborting:
+            self._aborting = True
+            logger.info("aborting: running jobs are handed back")
+            # Another signal than the first: two of the same kind in a row may arrive as one.
+            self._send(signal.SIGQUIT)
             self._stopping_since = min(self._stopping_since, now - self._options.grace)
         if now - self._stopping_since > self._options.grace + KILL_MARGIN:
             self._send(signal.SIGKILL)
@@ -320,14 +325,10 @@ class Supervisor:
             os.close(writer)
 
 
-def _on_stop_signals(first: Callable[[], None], second: Callable[[], None]) -> None:
-    """Call ``first`` at the first SIGTERM, ``second`` at the next; Ctrl-C is the parent's to pass on."""
-    calls = iter([first])
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        next(calls, second)()
-
-    signal.signal(signal.SIGTERM, handle)
+def _on_stop_signals(stop: Callable[[], None], abort: Callable[[], None]) -> None:
+    """Stop at SIGTERM, abort at SIGQUIT; Ctrl-C is the parent's to pass on."""
+    signal.signal(signal.SIGTERM, lambda number, frame: stop())  # noqa: ARG005
+    signal.signal(signal.SIGQUIT, lambda number, frame: abort())  # noqa: ARG005
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 

@@ -52,7 +52,7 @@ def test_the_head_names_task_id_queue_and_attempts(show, make_job):
 
 def test_the_queue_leads_to_its_jobs(root, make_job):
     job = make_job(queue="a&b c")
-    match = re.search(rf'href="({LIST}\?queue=[^"]*)"', text_of(root.get(page_of(job))))
+    match = re.search(rf'href="({re.escape(LIST)}\?queue=[^"]*)"', text_of(root.get(page_of(job))))
     assert [found.pk for found in root.get(unescape(match[1])).context["cl"].result_list] == [job.pk]
 
 

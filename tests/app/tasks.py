@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from typing import Any
+
+from django.db import connection
+from django.utils import timezone, translation
 
 from django_backie import task
 
@@ -51,3 +56,55 @@ def nap(seconds: float) -> float:
 def pay(amount: int, pin: str, api_token: str = "") -> int:
     """Take secrets."""
     return amount
+
+
+@task(max_attempts=2, backoff=[0.05])
+def mark(path: str, text: str, seconds: float = 0.0) -> None:
+    """Append a line to a file, after a while; what the file holds is what has run."""
+    time.sleep(seconds)
+    with open(path, "a") as file:  # noqa: PTH123
+        file.write(f"{text}\n")
+
+
+@task
+async def amark(path: str, text: str, seconds: float = 0.0) -> None:
+    """Do the same in the event loop."""
+    await asyncio.sleep(seconds)
+    with open(path, "a") as file:  # noqa: PTH123, ASYNC230
+        file.write(f"{text}\n")
+
+
+@task
+def kill_worker(path: str) -> None:
+    """Kill the process that runs this, as the kernel does when memory is short."""
+    with open(path, "a") as file:  # noqa: PTH123
+        file.write("killed\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task(timeout=0.3, max_attempts=1)
+def overrun() -> None:
+    """Run longer than allowed."""
+    for _ in range(500):
+        time.sleep(0.01)
+
+
+@task
+def leave_mess() -> None:
+    """Leave a transaction, a language and a time zone behind."""
+    connection.set_autocommit(False)
+    connection.ensure_connection()
+    translation.activate("de")
+    timezone.activate("Asia/Tokyo")
+
+
+@task
+def look_around() -> dict[str, Any]:
+    """Return what a job finds of what others left."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+    return {
+        "autocommit": connection.get_autocommit(),
+        "language": translation.get_language(),
+        "zone": timezone.get_current_timezone_name(),
+    }

@@ -1,0 +1,1 @@
+"""The broker: one suite for fakeredis and a real server."""

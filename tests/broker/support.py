@@ -1,0 +1,100 @@
+"""What the tests of the broker share: jobs, workers, and a way to move time by moving what is kept in Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from django_backie.broker.redis import RedisBroker
+from django_backie.broker.replies import Ending, Lease, Record
+from django_backie.core.job import Packed
+from django_backie.core.states import State
+
+HOUR = 3600.0
+WORKER = "w1"
+NOTE = '{"n":1,"w":"w1","s":1.0,"e":2.0,"o":"failed"}'
+
+
+def job(
+    job_id: str, queue: str = "default", priority: int = 0, run_after: float | None = None, envelope: str = "{}"
+) -> Packed:
+    """Return a job as the broker takes it; the scripts read nothing of a body but its head."""
+    return Packed(job_id, queue, priority, f"1\n{queue}\n{priority}\nsignature\n{envelope}", run_after)
+
+
+def jobs(ids: Iterable[str], **values: Any) -> list[Packed]:
+    """Return one job for each id."""
+    return [job(job_id, **values) for job_id in ids]
+
+
+def without_mirror(broker: RedisBroker) -> RedisBroker:
+    """Return a broker of the same namespace whose configuration names no database."""
+    return RedisBroker(replace(broker.config, databases=()), broker.client)
+
+
+def claim(broker: RedisBroker, limit: int = 1, worker: str = WORKER, **options: Any) -> list[Lease]:
+    """Join as a worker and take jobs."""
+    broker.join(worker)
+    return broker.turn(worker, limit=limit, **options).leases
+
+
+def ids_of(leases: Iterable[Lease]) -> list[str]:
+    """Return the ids of leases, in order."""
+    return [lease.id for lease in leases]
+
+
+def order(broker: RedisBroker, limit: int = 100, **options: Any) -> list[str]:
+    """Return the ids in the order in which a worker gets the ready jobs."""
+    return ids_of(claim(broker, limit, worker="order", **options))
+
+
+def end(broker: RedisBroker, lease: Lease, state: State = State.SUCCESSFUL, worker: str = WORKER, **values: Any) -> str:
+    """End an attempt and return the answer."""
+    return broker.turn(worker, [Ending(lease.id, lease.attempt, state, **values)]).answers[0]
+
+
+def run(broker: RedisBroker, job_id: str, state: State = State.SUCCESSFUL, **values: Any) -> None:
+    """Enqueue a job, claim it and end its attempt."""
+    broker.enqueue([job(job_id)])
+    (lease,) = claim(broker)
+    assert lease.id == job_id
+    assert end(broker, lease, state, **values) == "OK"
+
+
+def record(broker: RedisBroker, job_id: str) -> Record:
+    """Return what Redis knows of a job."""
+    return broker.inspect([job_id])[job_id].record
+
+
+def marked(broker: RedisBroker) -> dict[str, int]:
+    """Return the version of each job that waits to be mirrored."""
+    return {snapshot.id: snapshot.version for snapshot in broker.take(1000)}
+
+
+def make_due(broker: RedisBroker, *ids: str) -> None:
+    """Make waiting jobs due, as if their time had come; the first named was due first."""
+    for at, job_id in enumerate(ids, 1):
+        assert broker.client.zadd(broker.keys["s"], {job_id: at}, xx=True, ch=True) == 1, f"{job_id} does not wait"
+
+
+def lapse(broker: RedisBroker, worker: str = WORKER) -> None:
+    """End a worker's lease, as if it had not been renewed."""
+    assert broker.client.zadd(broker.keys["w"], {worker: 1}, xx=True, ch=True) == 1, f"{worker} has no lease"
+
+
+def lose(broker: RedisBroker, worker: str = WORKER, started: Iterable[str] = ()) -> int:
+    """Let a worker die."""
+    return broker.bury(worker, started)
+
+
+def now_ms(broker: RedisBroker) -> int:
+    """Return the server's clock in milliseconds."""
+    seconds, micros = broker.client.time()
+    return seconds * 1000 + micros // 1000
+
+
+def far_future() -> float:
+    """Return a time at which no test runs any more."""
+    return time.time() + HOUR

@@ -1,0 +1,78 @@
+"""Show jobs as they are now, and read-only questions about a namespace."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_backie.broker import inspect
+from django_backie.broker.redis import RedisBroker
+from django_backie.core.states import State
+
+from .support import HOUR, NOTE, WORKER, claim, far_future, job, jobs, run
+
+
+def test_only_the_jobs_that_are_here_are_shown(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("ab"))
+
+    found = broker.inspect(["gone", "b"])
+
+    assert found.keys() == {"b"}
+    assert found["b"].body == job("b").body
+
+
+def test_an_untried_job_is_ready_or_scheduled(broker: RedisBroker) -> None:
+    when = far_future()
+    broker.enqueue([job("a"), job("b", run_after=when)])
+
+    found = broker.inspect(["a", "b"])
+
+    assert (found["a"].record.state, found["a"].record.due) == (State.READY, None)
+    assert (found["b"].record.state, found["b"].record.due) == (State.SCHEDULED, pytest.approx(when, abs=0.001))
+
+
+def test_a_tried_job_is_shown_with_its_attempts(broker: RedisBroker) -> None:
+    run(broker, "a", State.RETRYABLE, delay=HOUR, note=NOTE)
+
+    found = broker.inspect(["a"])["a"].record
+
+    assert (found.state, found.attempt, found.worker, len(found.attempts)) == (State.RETRYABLE, 1, WORKER, 1)
+    assert found.due is not None
+
+
+def test_nothing_to_ask_for_is_no_error(broker: RedisBroker) -> None:
+    assert broker.inspect([]) == {}
+
+
+def test_looking_changes_nothing(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("ab"))
+    before = broker.take(10)
+    broker.inspect(["a", "b", "gone"])
+
+    assert broker.take(10) == before
+
+
+def test_ready_jobs_are_counted_by_queue(broker: RedisBroker) -> None:
+    broker.enqueue([*jobs("ab", queue="mail"), job("c"), job("d", run_after=far_future())])
+
+    assert inspect.ready_counts(broker) == {"default": 1, "mail": 2}
+
+
+def test_an_emptied_queue_counts_nothing(broker: RedisBroker) -> None:
+    assert inspect.ready_counts(broker) == {}
+
+    run(broker, "a")
+    assert inspect.ready_counts(broker) == {"default": 0}
+
+
+def test_unfinished_are_the_ready_and_the_held(broker: RedisBroker) -> None:
+    broker.enqueue([*jobs("abc"), job("d", queue="mail"), job("e", run_after=far_future())])
+    claim(broker, 2)
+
+    assert inspect.unfinished(broker) == 4
+    assert inspect.unfinished(broker, ["mail"]) == 3
+
+
+def test_changed_jobs_are_counted(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("ab"))
+
+    assert inspect.marked(broker) == 2

@@ -1,0 +1,168 @@
+"""Bring jobs back from their rows."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_backie.broker.redis import Listener, RedisBroker, Restored
+from django_backie.core.states import State
+
+from .support import (
+    HOUR,
+    NOTE,
+    WORKER,
+    claim,
+    end,
+    far_future,
+    job,
+    jobs,
+    make_due,
+    marked,
+    now_ms,
+    order,
+    record,
+    run,
+    without_mirror,
+)
+
+
+def remembered(job_id: str, queue: str = "default", priority: int = 0, **values: object) -> Restored:
+    """Return a job as its row remembers it."""
+    return Restored(job_id, job(job_id, queue=queue, priority=priority).body, **values)  # type: ignore[arg-type]
+
+
+def test_a_lost_job_is_ready_again_at_the_end_of_its_priority(broker: RedisBroker) -> None:
+    broker.enqueue([job("b", priority=1), job("c")])
+
+    (version,) = broker.restore([remembered("a", priority=1)])
+
+    assert version == record(broker, "a").version
+    assert order(broker) == ["b", "a", "c"]
+
+
+def test_a_queue_that_only_its_row_knew_is_served_again(broker: RedisBroker) -> None:
+    broker.restore([remembered("a", queue="forgotten")])
+
+    assert order(broker) == ["a"]
+
+
+def test_attempts_and_crashes_are_counted_on(broker: RedisBroker) -> None:
+    broker.restore([remembered("a", attempt=2, crashes=1)])
+
+    (lease,) = claim(broker)
+
+    assert (lease.attempt, lease.crashes) == (3, 1)
+
+
+def test_a_job_whose_time_is_to_come_waits_for_it(broker: RedisBroker) -> None:
+    when = far_future()
+    broker.restore([remembered("a", due=when)])
+
+    found = record(broker, "a")
+
+    assert order(broker) == []
+    assert (found.state, found.due) == (State.SCHEDULED, pytest.approx(when, abs=0.001))
+    make_due(broker, "a")
+    assert order(broker) == ["a"]
+
+
+def test_a_job_whose_time_has_passed_is_ready(broker: RedisBroker) -> None:
+    broker.restore([remembered("a", due=1.0)])
+
+    assert record(broker, "a").state is State.READY
+    assert order(broker) == ["a"]
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.RETRYABLE, State.READY, State.BLOCKED])
+def test_a_waiting_job_is_left_alone(broker: RedisBroker, state: State) -> None:
+    run(broker, "a", state, delay=HOUR)
+    before = record(broker, "a")
+
+    assert broker.restore([remembered("a")]) == [0]
+    assert record(broker, "a") == before
+
+
+def test_a_job_that_was_never_tried_is_left_alone(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("ab"))
+
+    assert broker.restore([remembered("a")]) == [0]
+    assert order(broker) == ["a", "b"]
+
+
+def test_a_running_job_is_left_alone(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    (lease,) = claim(broker)
+
+    assert broker.restore([remembered("a")]) == [0]
+    assert order(broker) == []
+    assert end(broker, lease) == "OK"
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+def test_an_ended_job_runs_again_with_all_its_attempts(broker: RedisBroker, state: State) -> None:
+    run(broker, "a", state, reason="why", note=NOTE)
+    before = record(broker, "a").version
+
+    (version,) = broker.restore([remembered("a")])
+
+    found = record(broker, "a")
+    assert version == found.version > before
+    assert (found.state, found.attempt, found.finished, found.reason) == (State.READY, 0, None, "")
+    assert len(found.attempts) == 1, "what happened before is not forgotten"
+    (lease,) = claim(broker)
+    assert lease.attempt == 1
+
+
+def test_restoring_twice_runs_the_job_once(broker: RedisBroker) -> None:
+    versions = [broker.restore([remembered("a")])[0] for _ in range(2)]
+
+    assert versions[0] > 0 == versions[1]
+    assert order(broker) == ["a"]
+
+
+def test_a_late_ending_from_before_the_retry_does_not_end_the_new_attempt(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    (before,) = claim(broker)
+    end(broker, before, State.FAILED)
+    broker.restore([remembered("a")])
+    claim(broker)
+
+    assert end(broker, before, State.FAILED, worker=WORKER) != "OK"
+    assert record(broker, "a").state is State.RUNNING
+
+
+def test_a_restored_version_is_later_than_anything_before_the_loss(broker: RedisBroker) -> None:
+    before = now_ms(broker)
+
+    assert broker.restore([remembered("a")])[0] > before
+
+
+def test_restoring_marks_the_job_and_wakes_a_worker(broker: RedisBroker) -> None:
+    listener = Listener(broker, ["mail"], "only", longest=1.0)
+
+    (version,) = broker.restore([remembered("a", queue="mail")])
+
+    assert marked(broker) == {"a": version}
+    assert listener.wait(0.01)
+    listener.close()
+
+
+def test_many_jobs_are_restored_in_order(broker: RedisBroker) -> None:
+    ids = [f"{number:03}" for number in range(500)]
+
+    assert all(broker.restore([remembered(job_id) for job_id in ids]))
+    assert order(broker, limit=1000) == ids
+
+
+def test_one_damaged_body_does_not_keep_the_others_away(broker: RedisBroker) -> None:
+    broker.restore([Restored("damaged", "not a body"), remembered("a")])
+
+    assert "a" in order(broker)
+
+
+def test_without_a_mirror_a_restored_job_does_not_expire_any_more(broker: RedisBroker) -> None:
+    broker = without_mirror(broker)
+    run(broker, "a", State.FAILED)
+    broker.restore([remembered("a")])
+
+    assert broker.client.zcard(broker.keys["x"]) == 0

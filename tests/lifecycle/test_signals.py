@@ -1,0 +1,60 @@
+"""How a worker stops."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from .conftest import Project, until
+
+pytestmark = pytest.mark.lifecycle
+
+
+def test_burst_runs_everything_mirrors_it_and_exits_clean(project: Project) -> None:
+    project.run(f"mark.delay_many([('{project.marks}', str(n)) for n in range(50)])")
+    assert project.worker("--burst").wait() == 0
+    assert sorted(map(int, project.marked())) == list(range(50))
+    assert project.states() == {"SUCCESSFUL": 50}
+
+
+def test_sigterm_lets_running_jobs_finish_and_hands_back_the_others(project: Project) -> None:
+    worker = project.worker("--threads", "1")
+    project.run(f"mark.delay_many([('{project.marks}', str(n), 4.0) for n in range(3)])")
+    until(lambda: project.run("print(json.dumps(Job.objects.filter(state='RUNNING').count()))"))
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert len(project.marked()) == 1
+    assert project.states() == {"SUCCESSFUL": 1, "READY": 2}
+
+
+def test_a_job_that_outlasts_the_grace_is_handed_back_with_its_attempt(project: Project) -> None:
+    worker = project.worker("--grace", "0.2")
+    project.run(f"amark.delay('{project.marks}', 'x', 60)")
+    until(lambda: project.run("print(json.dumps(Job.objects.filter(state='RUNNING').count()))"))
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 3
+    job = project.run("print(json.dumps(Job.objects.values('state', 'attempt', 'crashes').get()))")
+    assert job == {"state": "READY", "attempt": 0, "crashes": 0}
+
+
+def test_a_second_signal_aborts(project: Project) -> None:
+    worker = project.worker("--grace", "600")
+    project.run(f"amark.delay('{project.marks}', 'x', 600)")
+    until(lambda: project.run("print(json.dumps(Job.objects.filter(state='RUNNING').count()))"))
+    worker.signal(signal.SIGINT)
+    until(lambda: "stopping" in worker.output)
+    worker.signal(signal.SIGINT)
+    assert worker.wait() == 3
+    assert project.states() == {"READY": 1}
+
+
+def test_no_process_is_left_behind(project: Project) -> None:
+    worker = project.worker("--processes", "2")
+    pids = until(lambda: worker.children() if len(worker.children()) == 3 else None)
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

@@ -22,8 +22,8 @@ _DJANGO_OPTIONS = ("priority", "takes_context", "queue_name")
 class BaseTask(ABC, Generic[P, R]):
     """A task written as a class: set ``task_name``, write ``run``, call ``delay``.
 
-    Any option of ``@task`` may be a class attribute. Jobs bear ``task_name``, never a module path, so a producer may be run as
-    ``__main__``; their queue is named after it too unless ``queue_name`` says otherwise.
+    Any option of ``@task`` may be a class attribute. Jobs bear ``task_name``, never a module path, so a producer may be
+    run as ``__main__``; their queue is named after it too unless ``queue_name`` says otherwise.
     """
 
     task_name: ClassVar[str] = ""

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Info, Tags, Warning, register
+from django.core import checks
+from django.core.checks import CheckMessage, Error, Info, Tags, register
 from django.db import connections, router
 
 from . import compat, conf, registry
@@ -20,7 +21,7 @@ LOOPBACK = {"localhost", "127.0.0.1", "::1", None}
 
 
 @register()
-def check_configuration(app_configs: Any = None, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+def check_configuration(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
     """Check the options of every alias and the names of all tasks; touches neither a database nor Redis."""
     messages: list[CheckMessage] = []
     for backend in _own_backends():
@@ -34,14 +35,14 @@ def check_configuration(app_configs: Any = None, **_: Any) -> list[CheckMessage]
 
 
 @register(Tags.database)
-def check_tables(app_configs: Any = None, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+def check_tables(app_configs: Any = None, databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """Check that the job tables are there (``check --database default``)."""
     if not apps.is_installed("django_backie"):
         return []
     table = apps.get_model("django_backie", "Job")._meta.db_table
     return [
         # A warning, because an error would keep `migrate`, which runs these checks, from making the table.
-        Warning(
+        checks.Warning(
             f"the job table {table!r} is missing in database {alias!r}.",
             hint=f"Run: manage.py migrate django_backie --database {alias}",
             id="django_backie.W007",
@@ -53,7 +54,7 @@ def check_tables(app_configs: Any = None, databases: Sequence[str] | None = None
 
 
 @register(Tags.security, deploy=True)
-def check_deployment(app_configs: Any = None, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
+def check_deployment(app_configs: Any = None, **_: Any) -> list[CheckMessage]:
     """Check what matters in production: transport, password, eviction, persistence. Asks the server."""
     messages: list[CheckMessage] = []
     for backend in _valid_backends():
@@ -110,7 +111,7 @@ def _check_routers(config: conf.Config, where: str) -> Iterator[CheckMessage]:
     model = apps.get_model("django_backie", "Job")
     for alias in config.databases:
         if alias in settings.DATABASES and not router.allow_migrate_model(alias, model):
-            yield Warning(
+            yield checks.Warning(
                 f"a database router keeps the job table out of {alias!r}, which {where}['DATABASES'] names.",
                 hint="The outbox holds only where the table is beside the caller's data: let the router allow it.",
                 id="django_backie.W001",
@@ -145,13 +146,13 @@ def _check_transport(config: conf.Config) -> Iterator[CheckMessage]:
     if parts.scheme == "unix" or parts.hostname in LOOPBACK:
         return
     if parts.scheme in {"redis", "valkey"}:
-        yield Warning(
+        yield checks.Warning(
             f"jobs travel to {parts.hostname} unencrypted.",
             hint="Use a rediss:// URL.",
             id="django_backie.W002",
         )
     if not parts.password:
-        yield Warning(
+        yield checks.Warning(
             f"Redis at {parts.hostname} is used without a password.",
             hint="Put user and password into the URL: whoever reaches Redis can read and delete jobs.",
             id="django_backie.W003",
@@ -162,17 +163,17 @@ def _check_server(backend: RedisBackend) -> Iterator[CheckMessage]:
     try:
         info = server_info(backend.broker)
     except BackieError as error:
-        yield Warning(str(error), hint="The server could not be checked.", id="django_backie.W004")
+        yield checks.Warning(str(error), hint="The server could not be checked.", id="django_backie.W004")
         return
     policy = info.get("maxmemory_policy", "noeviction")
     if policy != "noeviction":
-        yield Warning(
-            f"Redis at {backend.broker.address} has the eviction policy {policy!r}: it deletes jobs when memory is short.",
+        yield checks.Warning(
+            f"Redis at {backend.broker.address} evicts jobs when memory is short (policy {policy!r}).",
             hint="Set maxmemory-policy to noeviction.",
             id="django_backie.W005",
         )
     if not info.get("aof_enabled"):
-        yield Warning(
+        yield checks.Warning(
             f"Redis at {backend.broker.address} keeps no append-only file.",
             hint="Set appendonly yes. Without it a restart loses jobs of durability 'commit' and 'now'; those of the "
             "outbox come back from the database.",

@@ -16,11 +16,11 @@ HIDDEN = re.compile(SafeExceptionReporterFilter.hidden_settings.pattern + "|CARD
 SHORTEST_SECRET = 4
 
 
-def cleanse(arguments: Mapping[str, Any], sensitive: bool | Sequence[str] = ()) -> dict[str, Any]:  # noqa: FBT001
+def cleanse(arguments: Mapping[str, Any], sensitive: bool | Sequence[str] = ()) -> dict[str, Any]:
     """Return named arguments as readable JSON values, with secrets replaced.
 
-    A name is secret when it matches Django's hidden-settings pattern (``SafeExceptionReporterFilter``), at any depth, or
-    stands in ``sensitive``; ``sensitive=True`` hides every value.
+    A name is secret when it matches Django's hidden-settings pattern (``SafeExceptionReporterFilter``), at any depth,
+    or stands in ``sensitive``; ``sensitive=True`` hides every value.
     """
     if sensitive is True:
         return dict.fromkeys(arguments, STARS)
@@ -28,7 +28,7 @@ def cleanse(arguments: Mapping[str, Any], sensitive: bool | Sequence[str] = ()) 
     return {name: _cleansed(name, value, names) for name, value in arguments.items()}
 
 
-def secrets_in(arguments: Mapping[str, Any], sensitive: bool | Sequence[str] = ()) -> list[str]:  # noqa: FBT001
+def secrets_in(arguments: Mapping[str, Any], sensitive: bool | Sequence[str] = ()) -> list[str]:
     """Return the secret values of named arguments as text, the longest first."""
     names = frozenset(arguments if sensitive is True else sensitive or ())
     found: set[str] = set()

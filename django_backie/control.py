@@ -103,7 +103,11 @@ _REASONS: dict[str, Callable[[], str]] = {
 
 
 def _change_waiting(
-    ids: Iterable[str], using: str, verb: Callable[[RedisBroker, list[str]], list[str]], state: State, reason: str
+    ids: Iterable[str],
+    using: str,
+    verb: Callable[[RedisBroker, list[str]], list[str]],
+    state: State,
+    reason: str,
 ) -> Report:
     tally = _Tally()
     for broker, rows in _by_broker(ids, using, tally).items():
@@ -170,5 +174,3 @@ def _rows(using: str) -> Any:
 
 def _attempts() -> Any:
     return apps.get_model("django_backie", "Attempt")._default_manager
-
-

@@ -1,8 +1,8 @@
 """Take jobs in: now, or when the transaction of their database commits.
 
-All jobs of a transaction are pushed as one. Every call registers two callbacks: one that marks its jobs as surviving (a savepoint
-that is rolled back drops it) and one, bound to no savepoint, that pushes what has been marked. Of the latter only the last
-one of a transaction acts, so that nothing has to be moved about in Django's list of callbacks.
+All jobs of a transaction are pushed as one. Every call registers two callbacks: one that marks its jobs as surviving (a
+savepoint that is rolled back drops it) and one, bound to no savepoint, that pushes what has been marked. Of the latter
+only the last one of a transaction acts, so that nothing has to be moved about in Django's list of callbacks.
 """
 
 from __future__ import annotations

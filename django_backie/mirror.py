@@ -1,6 +1,7 @@
 """Copy job states from Redis into the job table, in bulk.
 
-Writes may come late, repeated or out of order: a row only takes a version larger than its own, and an attempt is written once.
+Writes may come late, repeated or out of order: a row only takes a version larger than its own, and an attempt is
+written once.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def _row(job: Job, snapshot: Snapshot, describe: Describe) -> JobRow:
     last: Mapping[str, Any] = record.attempts[-1] if record.attempts else {}
     failed = last if "c" in last and record.state is not State.SUCCESSFUL else {}
     arguments = describe(job)
-    # Retries and rebuilds need the body; a finished job needs it only for exact arguments, which is no reason to keep a secret.
+    # Retries and rebuilds need the body; a finished job needs it only for exact arguments, which is no reason to keep a
+    # secret.
     keeps_secret = record.state is State.SUCCESSFUL and STARS in str(arguments)
     due = record.due if record.due is not None else job.run_after
     return _model("Job")(
@@ -117,7 +119,7 @@ def _row(job: Job, snapshot: Snapshot, describe: Describe) -> JobRow:
 
 def _upsert(rows: Sequence[JobRow], alias: str) -> None:
     connection = connections[alias]
-    fields = [field for field in _model("Job")._meta.concrete_fields]
+    fields = list(_model("Job")._meta.concrete_fields)
     sql = _upsert_sql(alias, len(rows))
     values = [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in fields]
     with connection.cursor() as cursor:
@@ -130,10 +132,7 @@ def _upsert_sql(alias: str, count: int) -> str:
     quote = connection.ops.quote_name
     meta = _model("Job")._meta
     version = quote("version")
-    if connection.vendor == "mysql":
-        template = "{c} = IF(VALUES({v}) > {v}, VALUES({c}), {c})"
-    else:
-        template = "{c} = excluded.{c}"
+    template = "{c} = IF(VALUES({v}) > {v}, VALUES({c}), {c})" if connection.vendor == "mysql" else "{c} = excluded.{c}"
     one = f"({', '.join(['%s'] * len(meta.concrete_fields))})"
     return _template(connection.vendor).format(
         table=quote(meta.db_table),

@@ -36,8 +36,8 @@ class Job(models.Model):
     """One request to run a task with given arguments.
 
     ``version`` is 0 until the mirror has seen the job in Redis; afterwards only a larger version may overwrite the row.
-    ``arguments`` is what people may read: secrets are cleansed before they are written. ``body`` is the signed original,
-    needed to push the job again; it is never shown and is emptied when the job succeeds.
+    ``arguments`` is what people may read: secrets are cleansed before they are written. ``body`` is the signed
+    original, needed to push the job again; it is never shown and is emptied when the job succeeds.
     """
 
     id = models.UUIDField(_("id"), primary_key=True, default=new_id, editable=False)

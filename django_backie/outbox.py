@@ -1,7 +1,7 @@
 """Keep jobs in the database until they have reached Redis.
 
-A job's row is written in the caller's transaction. It stays at version 0 until the mirror has seen the job in Redis; rows that
-are still at 0 after two seconds are pushed again (``duties.relay``).
+A job's row is written in the caller's transaction. It stays at version 0 until the mirror has seen the job in Redis;
+rows that are still at 0 after two seconds are pushed again (``duties.relay``).
 """
 
 from __future__ import annotations
@@ -50,8 +50,9 @@ def find(job_id: str, using: str) -> JobRow | None:
 def relay(using: str, backend: str, push: Callable[[list[Packed]], object], now: float) -> int:
     """Push rows that never reached Redis, through ``push(packed)``; answer how many.
 
-    The rows stay locked meanwhile: the mirror cannot finish a job between the reading of its row and its push, so a job that
-    has run already is not pushed again. Several workers may relay at once; where rows cannot be skipped, they wait.
+    The rows stay locked meanwhile: the mirror cannot finish a job between the reading of its row and its push, so a job
+    that has run already is not pushed again. Several workers may relay at once; where rows cannot be skipped, they
+    wait.
     """
     with transaction.atomic(using=using):
         rows = _locked(using, backend, moment(now - GRACE))
@@ -130,5 +131,3 @@ def _row(entry: Entry) -> JobRow:
 
 def _model() -> type[JobRow]:
     return apps.get_model("django_backie", "Job")
-
-

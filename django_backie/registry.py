@@ -28,7 +28,10 @@ _rivals: dict[str, set[str]] = {}
 
 
 def register(name: str, task: Registered) -> None:
-    """Add a task under its name. The first definition stays; another function of the same name is noted as its rival."""
+    """Add a task under its name. The first definition stays.
+
+    Another function of the same name is noted as its rival.
+    """
     known = _tasks.setdefault(name, task)
     if known is not task and _origin(known) != _origin(task):
         _rivals.setdefault(name, {_origin(known)}).add(_origin(task))

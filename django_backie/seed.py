@@ -49,7 +49,8 @@ class Broker:
 class Worker:
     """A worker for one task (or for every queue), in the calling process, without children.
 
-    ``start`` returns after SIGINT or SIGTERM, or after ``stop`` from another thread, or with ``burst=True`` when nothing is left.
+    ``start`` returns after SIGINT or SIGTERM, or after ``stop`` from another thread, or with ``burst=True`` when
+    nothing is left.
     """
 
     def __init__(self, task: Any = None, *, backend: str | None = None, threads: int = 1) -> None:
@@ -94,7 +95,7 @@ def _stopping_on_signals(runner: worker.Worker) -> Iterator[None]:
         return
     calls = iter([runner.stop])
 
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    def handle(number: int, frame: FrameType | None) -> None:
         next(calls, runner.abort)()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -31,8 +31,8 @@ OWN_OPTIONS = ("max_attempts", "backoff", "timeout", "durability", "sensitive")
 class Task(compat.Task, Generic[P, R]):
     """A function that can be run by a worker, with its default options.
 
-    A subclass of django.tasks' ``Task``: ``enqueue()``, ``using()``, ``get_result()`` and ``call()`` are Django's, with more
-    options. An option that is None is taken from the settings when a job is made.
+    A subclass of django.tasks' ``Task``: ``enqueue()``, ``using()``, ``get_result()`` and ``call()`` are Django's, with
+    more options. An option that is None is taken from the settings when a job is made.
     """
 
     max_attempts: int | None = None
@@ -271,7 +271,7 @@ def _as_call(call: Sequence[Any] | Mapping[str, Any]) -> Call:
 
 
 @cache
-def _signature(func: Callable[..., Any], takes_context: bool) -> inspect.Signature:  # noqa: FBT001
+def _signature(func: Callable[..., Any], takes_context: bool) -> inspect.Signature:
     signature = inspect.signature(func)
     if takes_context:
         return signature.replace(parameters=list(signature.parameters.values())[1:])

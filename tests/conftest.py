@@ -25,7 +25,10 @@ def redis_url() -> str:
     try:
         command_client(url).ping()
     except (redis.exceptions.RedisError, OSError) as error:
-        pytest.exit(f"the tests need a Redis server at {url}: {error}\nrun them with: python3 dev.py test", returncode=2)
+        pytest.exit(
+            f"the tests need a Redis server at {url}: {error}\nrun them with: python3 dev.py test",
+            returncode=2,
+        )
     return url
 
 

@@ -95,9 +95,7 @@ def chosen_jobs(request: HttpRequest, queryset: QuerySet[Job]) -> list[Job]:
     jobs = list(queryset.only("id", "task", "state")[: INLINE_LIMIT + 1])
     if len(jobs) > INLINE_LIMIT:
         limit = display.number(INLINE_LIMIT)
-        text = _(
-            "More than %(limit)s jobs match; the newest %(limit)s were taken. Repeat the action for the rest."
-        )
+        text = _("More than %(limit)s jobs match; the newest %(limit)s were taken. Repeat the action for the rest.")
         messages.info(request, text % {"limit": limit})
     return jobs[:INLINE_LIMIT]
 

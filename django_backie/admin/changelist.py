@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from ..core.states import State
 from ..models import Job, JobState
 from . import badges, counts, databases, display
-from .paginator import LIMIT, after, key_after
+from .paginator import LIMIT, after, key_of
 
 KEY_VAR = "before"
 
@@ -79,9 +79,7 @@ class JobChangeList(ChangeList):
         except ValueError as error:
             raise IncorrectLookupParameters from error
 
-    def get_query_string(
-        self, new_params: dict[str, Any] | None = None, remove: Iterable[str] | None = None
-    ) -> str:
+    def get_query_string(self, new_params: dict[str, Any] | None = None, remove: Iterable[str] | None = None) -> str:
         """Return the current address with other parameters; a window is only kept while paging through it."""
         new_params = new_params or {}
         keep_window = PAGE_VAR in new_params or KEY_VAR in new_params
@@ -119,8 +117,10 @@ class JobChangeList(ChangeList):
 
     @cached_property
     def older_url(self) -> str:
-        """Return the address of the next window, empty if there is none."""
-        return self.get_query_string({KEY_VAR: key_after(self.queryset)}) if self.paginator.overflows else ""
+        """Return the address of the next window, empty unless this is the last page of one."""
+        if not self.paginator.overflows or self.page_num < self.paginator.num_pages:
+            return ""
+        return self.get_query_string({KEY_VAR: key_of(list(self.result_list)[-1])})
 
     @property
     def newest_url(self) -> str:

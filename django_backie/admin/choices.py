@@ -31,9 +31,7 @@ def known_databases() -> list[str]:
 @functools.cache
 def _discover() -> None:
     # A web process has imported only those tasks that its views use, while the list shows the jobs of all.
-    modules = [
-        module for alias in compat.own_aliases() for module in compat.get_backend(alias).config.task_modules
-    ]
+    modules = [module for alias in compat.own_aliases() for module in compat.get_backend(alias).config.task_modules]
     try:
         registry.discover(modules)
     except Exception:

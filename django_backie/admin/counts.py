@@ -20,9 +20,6 @@ class BoundedCount(Subquery):
 def by_state(queryset: QuerySet[Job], limit: int = LIMIT) -> dict[str, int]:
     """Return the number of jobs in each state, none counted beyond ``limit + 1``."""
     bare = queryset.order_by()
-    counts = {
-        state: BoundedCount(bare.filter(state=state).values("state")[: limit + 1])
-        for state in JobState.values
-    }
+    counts = {state: BoundedCount(bare.filter(state=state).values("state")[: limit + 1]) for state in JobState.values}
     rows: Any = Job.objects.using(queryset.db).order_by().values(**counts)[:1]
     return next(iter(rows), dict.fromkeys(JobState.values, 0))

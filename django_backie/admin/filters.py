@@ -30,7 +30,9 @@ class StateFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
         """Keep the jobs of the chosen state."""
         value = self.value()
-        return queryset.filter(state=value) if value else queryset
+        if not value:
+            return queryset
+        return queryset.filter(state=value) if value in JobState.values else queryset.none()
 
 
 class NameFilter(admin.SimpleListFilter):
@@ -53,7 +55,10 @@ class NameFilter(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
         """Keep the jobs with the chosen name."""
         value = self.value()
-        return queryset.filter(**{str(self.parameter_name): value}) if value else queryset
+        if not value:
+            return queryset
+        # PostgreSQL refuses a NUL where it should find nothing.
+        return queryset.none() if "\x00" in value else queryset.filter(**{str(self.parameter_name): value})
 
 
 class QueueFilter(NameFilter):

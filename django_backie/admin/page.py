@@ -102,9 +102,7 @@ def facts(job: Job, list_url: str, now: datetime) -> list[Fact]:
     planned = timing.next_run(job, now)
     found = [
         Fact(_("Queue"), job.queue, f"{list_url}?{urlencode({'queue': job.queue})}"),
-        Fact(
-            _("Attempts"), _("%(made)s of %(allowed)s") % {"made": job.attempt, "allowed": job.max_attempts}
-        ),
+        Fact(_("Attempts"), _("%(made)s of %(allowed)s") % {"made": job.attempt, "allowed": job.max_attempts}),
         Fact(_("Priority"), job.priority),
         Fact(_("Enqueued"), display.time_tag(job.enqueued_at)),
         Fact(_("Due"), planned_tag(planned, now)) if planned else None,
@@ -146,9 +144,7 @@ def _running(job: Job, now: datetime) -> list[Try]:
     if job.state != State.RUNNING or job.last_attempted_at is None:
         return []
     started, length = display.time_tag(job.last_attempted_at), display.duration(timing.ran(job, now))
-    return [
-        Try(job.attempt, badges.state_badge(job.state), job.worker, started, f"{length}…", "", "", "", "")
-    ]
+    return [Try(job.attempt, badges.state_badge(job.state), job.worker, started, f"{length}…", "", "", "", "")]
 
 
 def _try(attempt: Attempt) -> Try:

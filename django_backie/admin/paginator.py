@@ -6,13 +6,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
+from django.utils import timezone
 from django.utils.functional import cached_property
 
 from ..models import Job
 
 LIMIT = 10_000
+
+# Years that every database can turn into its own zone.
+FIRST_YEAR, LAST_YEAR = 1970, 9000
 
 
 class BoundedPaginator(Paginator):  # type: ignore[type-arg]
@@ -35,10 +40,9 @@ class BoundedPaginator(Paginator):  # type: ignore[type-arg]
         return self.found > LIMIT
 
 
-def key_after(queryset: QuerySet[Job], position: int = LIMIT) -> str:
-    """Return the key of the last row of a window; the next window begins after it."""
-    enqueued_at, pk = queryset.values_list("enqueued_at", "pk")[position - 1]
-    return f"{enqueued_at.isoformat()}~{pk.hex}"
+def key_of(job: Job) -> str:
+    """Return the key of a job in the order newest first."""
+    return f"{job.enqueued_at.isoformat()}~{job.pk.hex}"
 
 
 def after(queryset: QuerySet[Job], key: str) -> QuerySet[Job]:
@@ -49,5 +53,7 @@ def after(queryset: QuerySet[Job], key: str) -> QuerySet[Job]:
     """
     moment, _tilde, pk = key.partition("~")
     enqueued_at, job_id = datetime.fromisoformat(moment), UUID(pk)
+    if timezone.is_naive(enqueued_at) is settings.USE_TZ or not FIRST_YEAR <= enqueued_at.year <= LAST_YEAR:
+        raise ValueError(key)
     # Not "earlier OR (same time AND smaller id)": only a plain range lets every database walk the index.
     return queryset.filter(enqueued_at__lte=enqueued_at).exclude(enqueued_at=enqueued_at, pk__gte=job_id)

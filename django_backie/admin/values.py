@@ -56,11 +56,7 @@ def _brief(value: Any, limit: int) -> str:
 
 
 def _is_harmless(character: str) -> bool:
-    return (
-        character in "\n\t"
-        or character.isascii()
-        or unicodedata.category(character) not in {"Cf", "Cc", "Cs"}
-    )
+    return character in "\n\t" or character.isascii() or unicodedata.category(character) not in {"Cf", "Cc", "Cs"}
 
 
 def _written_out(character: str) -> str:

@@ -62,7 +62,7 @@ def translated(url: str) -> Iterator[None]:
     try:
         yield
     except _UNAVAILABLE as error:
-        msg = f"Redis at {address(url)} is not available: {error or type(error).__name__}"
+        msg = f"Redis at {address(url)} is not available: {str(error) or type(error).__name__}"
         raise BrokerUnavailable(msg) from error
     except redis.exceptions.RedisError as error:
         msg = f"Redis at {address(url)} refused: {error}"

@@ -117,7 +117,12 @@ class RedisBroker:
     def tick(self, interval: float = 0.9) -> Ticked:
         """Promote due jobs, take back what dead workers hold; does nothing within ``interval`` seconds of the last."""
         answer = self._run(
-            "tick", [], prefix=self.keys.prefix, lease=self._lease, interval=round(interval * 1000), **self._keep
+            "tick",
+            [],
+            prefix=self.keys.prefix,
+            lease=self._lease,
+            interval=round(interval * 1000),
+            **self._keep,
         )
         return Ticked(*map(int, answer))
 

@@ -73,7 +73,15 @@ class Ending:
     def arguments(self) -> tuple[Any, ...]:
         """Return the seven arguments of ``lua/include/settle.lua``."""
         refund = int(self.refund)
-        return self.id, self.attempt, LETTERS[self.state], refund, round(self.delay * 1000), self.reason, self.note
+        return (
+            self.id,
+            self.attempt,
+            LETTERS[self.state],
+            refund,
+            round(self.delay * 1000),
+            self.reason,
+            self.note,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +159,7 @@ def snapshots(flat: Sequence[Any]) -> list[Snapshot]:
 def inspected(ids: Sequence[str], flat: Sequence[Any]) -> dict[str, Snapshot]:
     """Return the jobs of ``inspect.lua`` that are here."""
     rows = zip(ids, _rows(flat, 3), strict=True)
-    return {
-        job_id: Snapshot(job_id, 0, body, record(text, due)) for job_id, (body, text, due) in rows if body or text
-    }
+    return {job_id: Snapshot(job_id, 0, body, record(text, due)) for job_id, (body, text, due) in rows if body or text}
 
 
 def _rows(flat: Sequence[Any], width: int) -> Iterator[Sequence[Any]]:

@@ -41,9 +41,7 @@ class Script:
             raise TypeError(msg)
         return (*(keys[name] for name in self.keys), *(named[name] for name in self.args), *rest)
 
-    def call(
-        self, client: redis.Redis, keys: Keys, rest: list[Any] | None = None, /, **named: Any
-    ) -> Any:
+    def call(self, client: redis.Redis, keys: Keys, rest: list[Any] | None = None, /, **named: Any) -> Any:
         """Run the script; load it once more where the server has forgotten it (restart, failover, SCRIPT FLUSH)."""
         arguments = self.arguments(keys, rest or [], named)
         try:

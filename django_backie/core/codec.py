@@ -1,7 +1,7 @@
 """Job <-> body: versioned, signed text that Redis and the job table keep as it is.
 
-A body is five lines: version, queue, priority, signature, envelope. The first three stand outside the envelope so that a
-script can put a job back in its place without reading JSON. The signature (HMAC-SHA256, 128 bits kept; RFC 2104)
+A body is five lines: version, queue, priority, signature, envelope. The first three stand outside the envelope so that
+a script can put a job back in its place without reading JSON. The signature (HMAC-SHA256, 128 bits kept; RFC 2104)
 covers the id and all other lines, so a body cannot be moved to another id, queue or priority.
 """
 
@@ -109,7 +109,7 @@ def _envelope_text(job: Job, limit: int) -> str:
         size = len(arguments.encode(errors="surrogatepass"))
         msg = f"the arguments of {job.task} take {size} bytes, more than the {limit} of MAX_PAYLOAD; pass a reference"
         raise PayloadTooLarge(msg)
-    return f'{{{arguments},{json.dumps(_sparse(job), separators=(",", ":"))[1:]}'
+    return f"{{{arguments},{json.dumps(_sparse(job), separators=(',', ':'))[1:]}"
 
 
 def _arguments_text(job: Job) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .options import Options
+from .options import DEFAULT_OPTIONS, Options
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Job:
     kwargs: dict[str, Any] = field(default_factory=dict)
     created: float = 0.0
     run_after: float | None = None
-    options: Options = Options()
+    options: Options = DEFAULT_OPTIONS
     database: str = "default"
     backend: str = "default"
 

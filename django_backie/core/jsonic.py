@@ -120,8 +120,6 @@ def _has_own_tag(value: Any) -> bool:
     return False
 
 
-
-
 def _escaped(value: Any) -> Any:
     if isinstance(value, Mapping):
         inner = {key: _escaped(item) for key, item in value.items()}

@@ -35,6 +35,9 @@ class Options:
     timeout: float | None = DEFAULT_TIMEOUT
 
 
+DEFAULT_OPTIONS = Options()
+
+
 def backoff_problem(value: Any) -> str | None:
     """Return what is wrong with a ``backoff``, or None."""
     numbers = value if isinstance(value, list | tuple) else [value]

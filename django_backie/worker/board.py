@@ -1,6 +1,7 @@
 """Shared memory between the parent and one child: proof of life, counters, and the jobs that have started.
 
-When a child dies, the parent reads here which jobs had started: only those are charged with the crash. Each slot has one writer.
+When a child dies, the parent reads here which jobs had started: only those are charged with the crash. Each slot has
+one writer.
 """
 
 from __future__ import annotations

@@ -150,7 +150,7 @@ class Executor:
         except TimeoutError as error:
             kind = TaskTimeout if limit.expired() else type(error)
             return self._settle(attempt, self._raised(attempt, error, kind))
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:  # noqa: BLE001 - as above
             return self._settle(attempt, self._raised(attempt, error))
         return self._settle(attempt, outcome)
 
@@ -185,7 +185,9 @@ class Executor:
     def _failure(self, attempt: Attempt, error: BaseException, kind: type[BaseException] | None = None) -> Failure:
         kind = kind or type(error)
         secrets = self._secrets(attempt)
-        message = _text(error) or ("" if kind is not TaskTimeout else f"ran longer than {attempt.job.options.timeout} s")
+        message = _text(error) or (
+            "" if kind is not TaskTimeout else f"ran longer than {attempt.job.options.timeout} s"
+        )
         lines = "".join(traceback.format_exception(error))
         if len(lines) > LONGEST_TRACEBACK:
             lines = f"{lines[:2000]}\n[...]\n{lines[-LONGEST_TRACEBACK + 2010 :]}"
@@ -247,7 +249,13 @@ class Executor:
 def _ending(lease: Lease, transition: Transition, note: str) -> Ending:
     reason = " ".join(transition.reason.split()).replace("|", "/")[:200]
     return Ending(
-        lease.id, lease.attempt, transition.state, transition.refund, transition.delay, reason=reason, note=note
+        lease.id,
+        lease.attempt,
+        transition.state,
+        transition.refund,
+        transition.delay,
+        reason=reason,
+        note=note,
     )
 
 
@@ -261,5 +269,3 @@ def _text(error: BaseException) -> str:
 def _storable(text: str) -> str:
     """Return a text that every database takes."""
     return text.replace("\x00", "\N{SYMBOL FOR NULL}").encode(errors="backslashreplace").decode()
-
-

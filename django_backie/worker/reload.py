@@ -1,7 +1,7 @@
 """Notice that code has changed, and start again.
 
-In the parent and without Django's autoreloader: that one runs the command in a daemon thread, where no signal handler may be set.
-Children are forked after the code was imported, so the parent itself has to start again.
+In the parent and without Django's autoreloader: that one runs the command in a daemon thread, where no signal handler
+may be set. Children are forked after the code was imported, so the parent itself has to start again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a worker says: a banner, one line per finished job, a summary line. Pretty for people, JSON or logfmt for machines."""
+"""What a worker says: a banner, one line per finished job, a summary line.
+
+Pretty for people, JSON or logfmt for machines.
+"""
 
 from __future__ import annotations
 

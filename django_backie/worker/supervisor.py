@@ -1,7 +1,7 @@
 """The parent: start children, renew their leases, notice their death, replace them, stop them.
 
-It runs no user code, holds no database connection and has one thread, so neither a task's hold of the GIL nor a slow database
-can cost a lease.
+It runs no user code, holds no database connection and has one thread, so neither a task's hold of the GIL nor a slow
+database can cost a lease.
 """
 
 from __future__ import annotations
@@ -10,26 +10,24 @@ import contextlib
 import gc
 import logging
 import os
-import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from types import FrameType
-from typing import Any
+from collections.abc import Callable
 
 from django.db import connections
 
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
+from ..duties.base import Rota
 from ..duties.mirror import Mirror
 from ..duties.rota import duties_of
-from ..duties.base import Rota
 from ..exceptions import BrokerUnavailable
-from .board import COUNTERS, Board
+from .board import Board
+from .children import Child, Totals, cause
 from .executor import Finished
 from .options import WorkerOptions, worker_name
+from .signals import Wakeups, on_stop_signals, watch_lifeline
 from .worker import Worker
 
 logger = logging.getLogger("django_backie.worker")
@@ -38,48 +36,15 @@ EXIT_CLEAN, EXIT_CONFIG, EXIT_HANDED_BACK = 0, 1, 3
 RENEWALS_PER_LEASE = 3
 SHORT_LIFE, RESPAWN_PAUSE = 1.0, 1.0
 KILL_MARGIN = 5.0
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 OnFinished = Callable[[Finished], None]
 
 
-@dataclass(slots=True)
-class Child:
-    """A forked process: one of the workers, or the one for the duties (which has no board)."""
-
-    number: int
-    board: Board | None
-    pid: int = 0
-    name: str = ""
-    born: float = 0.0
-    due: float = 0.0  # when a dead one may be replaced
-
-    @property
-    def full_name(self) -> str:
-        """Return the name under which the child leases jobs at present."""
-        return f"{self.name}.{self.board.get('generation')}" if self.board else self.name
-
-
-@dataclass(slots=True)
-class Totals:
-    """What all children have done so far; of the dead ones too."""
-
-    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
-
-    def with_living(self, children: Sequence[Child]) -> dict[str, int]:
-        """Return the sums over dead and living children."""
-        boards = [child.board for child in children if child.board is not None and child.pid]
-        return {name: self.counts[name] + sum(board.get(name) for board in boards) for name in COUNTERS}
-
-    def bury(self, board: Board) -> None:
-        """Keep what a dead child has counted."""
-        for name in COUNTERS:
-            if name != "busy":
-                self.counts[name] += board.get(name)
-
-
 class Supervisor:
-    """1. Fork the children. 2. Renew their leases. 3. Bury and replace the dead. 4. Stop: drain, then abort, then kill."""
+    """1. Fork the children. 2. Renew their leases. 3. Bury and replace the dead. 4. Stop.
+
+    Drain, then abort, then kill.
+    """
 
     def __init__(
         self,
@@ -110,7 +75,7 @@ class Supervisor:
     def run(self) -> int:
         """Supervise until stopped, or until all work is done in burst mode; return the exit code."""
         self._lifeline = os.pipe()
-        with self._signal_handlers():
+        with Wakeups(self.stop) as self._wakeups:
             self._fork_all()
             while any(child.pid for child in self._workers) or self._is_replacing():
                 self._sleep()
@@ -167,17 +132,17 @@ class Supervisor:
             os._exit(code)
 
     def _run_worker(self, child: Child) -> int:
-        assert child.board is not None  # noqa: S101
+        assert child.board is not None  # noqa: S101 - for the type checker
         worker = Worker(self._backend, self._options, child.name, child.board, self._on_finished, self._clock)
-        _on_stop_signals(worker.stop, worker.abort)
-        _watch_lifeline(self._lifeline[0], worker.stop)
+        on_stop_signals(worker.stop, worker.abort)
+        watch_lifeline(self._lifeline[0], worker.stop)
         worker.run()
         return EXIT_HANDED_BACK if worker.handed_back else EXIT_CLEAN
 
-    def _run_duties(self, child: Child) -> int:  # noqa: ARG002
+    def _run_duties(self, child: Child) -> int:
         stop = threading.Event()
-        _on_stop_signals(stop.set, stop.set)
-        _watch_lifeline(self._lifeline[0], stop.set)
+        on_stop_signals(stop.set, stop.set)
+        watch_lifeline(self._lifeline[0], stop.set)
         Rota(duties_of(self._backend), stop, self._clock).run()
         if self._backend.config.mirrored:
             with contextlib.suppress(BrokerUnavailable):
@@ -217,7 +182,7 @@ class Supervisor:
         if code == EXIT_HANDED_BACK:
             self._exit_code = EXIT_HANDED_BACK
         elif code:
-            logger.warning("worker process %s died: %s", child.name, _cause(code))
+            logger.warning("worker process %s died: %s", child.name, cause(code))
         if child.board is None:
             return
         self._totals.bury(child.board)
@@ -227,7 +192,7 @@ class Supervisor:
             child.due = float("inf")
 
     def _bury(self, child: Child) -> None:
-        assert child.board is not None  # noqa: S101
+        assert child.board is not None  # noqa: S101 - for the type checker
         started = child.board.started()
         try:
             count = self._backend.broker.bury(child.full_name, started)
@@ -293,61 +258,6 @@ class Supervisor:
             self.wants_restart = True
             self.stop()
 
-    # Signals
-
     def _sleep(self, longest: float = 1.0) -> None:
         """Sleep until a signal arrives: a child's death wakes the parent at once."""
-        ready, _, _ = select.select([self._wakeup], [], [], longest)
-        if ready:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wakeup, 4096)
-
-    @contextlib.contextmanager
-    def _signal_handlers(self) -> Any:
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        self._wakeup = reader
-        before_fd = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-
-        def on_stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-            self.stop()
-
-        before = {number: signal.signal(number, on_stop) for number in STOP_SIGNALS}
-        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda number, frame: None)  # noqa: ARG005
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            signal.set_wakeup_fd(before_fd)
-            os.close(reader)
-            os.close(writer)
-
-
-def _on_stop_signals(stop: Callable[[], None], abort: Callable[[], None]) -> None:
-    """Stop at SIGTERM, abort at SIGQUIT; Ctrl-C is the parent's to pass on."""
-    signal.signal(signal.SIGTERM, lambda number, frame: stop())  # noqa: ARG005
-    signal.signal(signal.SIGQUIT, lambda number, frame: abort())  # noqa: ARG005
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-
-
-def _watch_lifeline(reader: int, stop: Callable[[], None]) -> None:
-    """Stop when the parent is gone: its end of the pipe closes however it died."""
-
-    def watch() -> None:
-        os.read(reader, 1)
-        logger.warning("the parent process is gone: stopping")
-        stop()
-
-    threading.Thread(target=watch, name="backie-lifeline", daemon=True).start()
-
-
-def _cause(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
-    try:
-        return signal.Signals(-code).name
-    except ValueError:
-        return f"signal {-code}"
+        self._wakeups.wait(longest)

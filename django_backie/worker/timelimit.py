@@ -1,6 +1,7 @@
 """Interrupt an attempt in a thread: because its time is up, or because the worker stops.
 
-Python can raise an exception in another thread only between bytecodes: a call that blocks in C is interrupted when it returns.
+Python can raise an exception in another thread only between bytecodes: a call that blocks in C is interrupted when it
+returns.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Limit:
         self._active = True
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             with self._lock:
                 self._active = False

@@ -8,16 +8,16 @@ import os
 import queue
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from ..backend import RedisBackend
-from ..broker.redis import Listener, RedisBroker
+from ..broker.redis import RedisBroker
 from ..broker.replies import Ending, Lease
 from ..clock import SYSTEM, Clock
 from ..core.states import State
 from ..exceptions import BrokerUnavailable
 from .board import Board
 from .executor import Attempt, Executor, Finished
+from .listener import WAKE, ListenerThread
 from .options import WorkerOptions
 from .pace import Pace
 from .pools.loop import LoopPool
@@ -26,13 +26,11 @@ from .pools.threads import ThreadPool
 logger = logging.getLogger("django_backie.worker")
 
 BEAT = 1.0
-LONGEST_BLOCK = 5.0
 FLUSH_AFTER = 0.01
 STALE_BACKLOG = 0.1
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
 OnFinished = Callable[[Finished], None]
-WAKE = "wake"
 
 
 class Worker:
@@ -62,10 +60,8 @@ class Worker:
         self._executor = Executor(backend, clock)
         self._inbox: queue.SimpleQueue[Finished | str] = queue.SimpleQueue()
         self._threads = ThreadPool(options.threads, self._executor, self._inbox.put, board, clock)
-        self._loop = LoopPool(
-            options.async_concurrency, self._executor, self._inbox.put, board, options.threads, clock
-        )
-        self._listener = _ListenerThread(self._broker, options, self._inbox.put)
+        self._loop = LoopPool(options.async_concurrency, self._executor, self._inbox.put, board, options.threads, clock)
+        self._listener = ListenerThread(self._broker, options, self._inbox.put)
         self._pace = Pace(options)
         self._running: dict[str, Attempt] = {}
         self._endings: list[Ending] = []
@@ -268,7 +264,10 @@ class Worker:
     # 4. Stop
 
     def _interrupt(self) -> None:
-        """Raise Shutdown in what still runs; what does not end by that is handed back by the parent, or by the lease."""
+        """Raise Shutdown in what still runs.
+
+        What does not end by that is handed back by the parent, or by the lease.
+        """
         self._threads.interrupt_all()
         self._loop.interrupt_all()
         overdue = self._clock.monotonic() - (self._stop_at or 0.0) > (0.5 if self._aborted else 3.0)
@@ -310,36 +309,3 @@ class Worker:
             logger.warning("%s; the lease of %s will lapse", error, self.name)
         self._loop.stop()
         self._threads.stop()
-
-
-class _ListenerThread:
-    """Blocks on the wake-up markers while the worker is idle, and only then: a marker must go to whoever can use it."""
-
-    def __init__(self, broker: RedisBroker, options: WorkerOptions, put: Callable[[Any], None]) -> None:
-        self._listener = Listener(broker, options.queues, options.mode, LONGEST_BLOCK)
-        self._put = put
-        self._armed: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._is_armed = False
-        self._thread = threading.Thread(target=self._work, name="backie-listener", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def arm(self) -> None:
-        if not self._is_armed:
-            self._is_armed = True
-            self._armed.put(True)
-
-    def stop(self) -> None:
-        """Let the thread end with its present block; nobody waits for it."""
-        self._armed.put(False)
-
-    def _work(self) -> None:
-        while self._armed.get():
-            try:
-                self._listener.wait(LONGEST_BLOCK)
-            except BrokerUnavailable:
-                threading.Event().wait(FIRST_PAUSE)
-            self._is_armed = False
-            self._put(WAKE)
-        self._listener.close()

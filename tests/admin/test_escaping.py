@@ -18,7 +18,7 @@ CORPUS = [
     "'><b onmouseover=alert(1)>",
     "</pre></details><h1>owned</h1>",
     "</textarea><iframe src=//evil>",
-    "{{ 7|add:7 }}{% debug %}",
+    "{{ 31330|add:7 }}{% debug %}",
     "javascript:alert(1)",
 ]
 
@@ -87,7 +87,7 @@ def test_a_value_is_shown_as_it_is(root, job, evil):
 
 
 def test_templates_do_not_run_what_a_value_says(root, job):
-    assert ">14" not in text_of(root.get(page_of(job)))
+    assert "31337" not in text_of(root.get(page_of(job)))
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from django_backie.admin import choices
+from django_backie.admin.jobs import JobAdmin
 
 from .support import LIST, rows_of, text_of, uses_databases
 
@@ -113,5 +114,29 @@ def test_there_is_nothing_to_clear_without_filters(root, make_job):
     assert root.get(LIST).context["cl"].clear_url == ""
 
 
-def test_an_unknown_filter_is_refused(root):
-    assert root.get(LIST, {"wrong": "1"}).url == f"{LIST}?e=1"
+@pytest.mark.parametrize("name", ["queue", "task", "state", "within", "db"])
+@pytest.mark.parametrize("value", ["\x00", "%", "x" * 5000, "\ud7ff"])
+def test_a_filter_with_an_odd_value_breaks_nothing(root, make_job, name, value):
+    make_job()
+    assert root.get(LIST, {name: value}).status_code == 200
+
+
+def test_an_unknown_state_has_no_jobs(root, make_job):
+    make_job()
+    assert rows_of(root.get(LIST, {"state": "NONSENSE"})) == []
+
+
+LOOKUPS = ["body__startswith", "arguments__a", "error_message__contains", "attempts__traceback__contains"]
+
+
+@pytest.mark.parametrize("lookup", [*LOOKUPS, "task__icontains", "id", "queue__in", "wrong"])
+def test_no_address_can_ask_for_another_lookup(root, make_job, lookup):
+    make_job()
+    assert root.get(LIST, {lookup: "1"}).status_code == 400
+
+
+def test_a_subclass_may_filter_by_a_field_as_usual(root, make_job, monkeypatch):
+    monkeypatch.setattr(JobAdmin, "list_filter", [*JobAdmin.list_filter, "backend"])
+    here = make_job(backend="first")
+    make_job(backend="second")
+    assert rows_of(root.get(LIST, {"backend__exact": "first"})) == [here]

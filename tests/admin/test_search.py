@@ -55,8 +55,12 @@ def test_a_part_of_a_known_tasks_name_finds_its_jobs(root, tasks):
     assert found(root, "Receipt") == [tasks[1]]
 
 
-def test_the_beginning_of_an_unknown_tasks_name_finds_its_jobs(root, tasks):
-    assert found(root, "old.tasks") == [tasks[2]]
+def test_the_full_name_of_an_unknown_task_finds_its_jobs(root, tasks):
+    assert found(root, "old.tasks.charge") == [tasks[2]]
+
+
+def test_a_part_of_an_unknown_tasks_name_is_not_searched_for_in_the_table(root, tasks):
+    assert found(root, "old.tasks") == []
 
 
 def test_a_task_may_be_named_as_such(root, tasks):

@@ -6,6 +6,7 @@ import pytest
 
 from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Ticked
+from django_backie.core.job import Packed
 from django_backie.core.states import State
 
 from .support import (
@@ -200,3 +201,12 @@ def test_a_retry_is_promoted_with_its_attempts(broker: RedisBroker) -> None:
 
     assert (found.state, found.attempt, found.due, found.reason) == (State.READY, 1, None, "")
     assert found.attempts == ({"n": 1},)
+
+
+def test_one_damaged_body_does_not_stop_the_promotion_of_the_others(broker: RedisBroker) -> None:
+    broker.enqueue([Packed("damaged", "default", 0, "not a body", far_future()), job("a", run_after=far_future())])
+    make_due(broker, "damaged", "a")
+
+    broker.tick()
+
+    assert "a" in order(broker)

@@ -3,10 +3,10 @@
     python tests/django_suite/run.py                  # needs a Redis at BACKIE_TEST_REDIS_URL, REDIS_URL or localhost
     python tests/django_suite/run.py --sdist django-6.1.3.tar.gz
 
-The tests come from the source distribution of the Django that is installed, downloaded by pip into a temporary directory.
-In their text the paths of Django's dummy and immediate backends are replaced by ours, and the test of each that wants an
-``enqueue()`` inside a transaction to act at once gets ``ENQUEUE_ON_COMMIT: False``. Nothing else is changed. A test that does
-not apply is named below with the reason, and must fail: one that passes has to come off the list.
+The tests come from the source distribution of the installed Django, downloaded by pip into a temporary directory. In
+their text the paths of Django's dummy and immediate backends are replaced by ours, and the test of each that wants an
+``enqueue()`` inside a transaction to act at once gets ``ENQUEUE_ON_COMMIT: False``. Nothing else is changed. A test that
+does not apply is named below with the reason, and must fail: one that passes has to come off the list.
 """
 
 from __future__ import annotations
@@ -52,7 +52,12 @@ NOT_APPLICABLE = {
     },
 }
 LABELS = {
-    "testing": ["tasks.test_dummy_backend", "tasks.test_immediate_backend", "tasks.test_tasks", "tasks.test_custom_backend"],
+    "testing": [
+        "tasks.test_dummy_backend",
+        "tasks.test_immediate_backend",
+        "tasks.test_tasks",
+        "tasks.test_custom_backend",
+    ],
     "redis": ["tasks.test_dummy_backend", "tasks.test_tasks"],
 }
 DUMMY = {"testing": "django_backie.testing", "redis": "tests.django_suite.shim"}
@@ -63,7 +68,9 @@ def main() -> int:
     """Run both variants, each in a process of its own."""
     options = _options()
     if django.VERSION < (6, 0):
-        print("Skipped: Django 5.2 has no django.tasks, and the backport's source distribution contains no tests.")
+        _say(
+            "Skipped: Django 5.2 has no django.tasks, and the backport's source distribution contains no tests."
+        )
         return 0
     if options.variant:
         return _run(options.variant, Path(options.work))
@@ -72,9 +79,21 @@ def main() -> int:
         failed = 0
         for variant in LABELS:
             _unpack(sdist, Path(directory) / variant, variant)
-            command = [sys.executable, str(HERE), "--variant", variant, "--work", str(Path(directory) / variant)]
+            command = [
+                sys.executable,
+                str(HERE),
+                "--variant",
+                variant,
+                "--work",
+                str(Path(directory) / variant),
+            ]
             failed += subprocess.run(command, check=False).returncode != 0
     return 1 if failed else 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _options() -> argparse.Namespace:
@@ -104,9 +123,11 @@ def _unpack(sdist: Path, target: Path, variant: str) -> None:
 def _substituted(text: str, variant: str) -> str:
     dummy = "django.tasks.backends.dummy"
     text = text.replace(f"{dummy}.DummyBackend", f"{DUMMY[variant]}.{CLASS[variant]}")
-    text = text.replace(f"from {dummy} import DummyBackend", f"from {DUMMY[variant]} import {CLASS[variant]} as DummyBackend")
+    text = text.replace(
+        f"from {dummy} import DummyBackend", f"from {DUMMY[variant]} import {CLASS[variant]} as DummyBackend"
+    )
     text = text.replace("django.tasks.backends.immediate", "django_backie.testing")
-    head, mark, tail = text.rpartition("    @override_settings(\n        TASKS={\n            \"default\": {\n")
+    head, mark, tail = text.rpartition('    @override_settings(\n        TASKS={\n            "default": {\n')
     if "test_doesnt_wait_until_transaction_commit_by_default" not in tail:
         return text
     return head + mark + '                "OPTIONS": {"ENQUEUE_ON_COMMIT": False},\n' + tail
@@ -150,13 +171,15 @@ def _report(variant: str, tests: set[str], problems: list[tuple[Any, str]]) -> i
     failed = {_name(test): text for test, text in problems}
     for name, text in failed.items():
         if name not in expected:
-            print(f"FAILED {name}\n{text}")
+            _say(f"FAILED {name}\n{text}")
     surprises = sorted(set(expected) - set(failed))
     for name in surprises:
-        print(f"PASSES NOW, take it off the list: {name}")
-    print(f"\nDjango {django.__version__}, tests/tasks, {variant}: {len(tests - set(failed))} of {len(tests)} pass.")
+        _say(f"PASSES NOW, take it off the list: {name}")
+    _say(
+        f"\nDjango {django.__version__}, tests/tasks, {variant}: {len(tests - set(failed))} of {len(tests)} pass."
+    )
     for name, why in expected.items():
-        print(f"  does not apply: {name}: {why}")
+        _say(f"  does not apply: {name}: {why}")
     return 1 if surprises or set(failed) - set(expected) else 0
 
 

@@ -95,9 +95,15 @@ class Project:
 
     def run(self, code: str) -> Any:
         """Run code in the project; return the JSON of its last printed line."""
-        setup = "import django, json; django.setup()\nfrom tests.app.tasks import *\nfrom django_backie.models import *\n"
+        setup = (
+            "import django, json; django.setup()\nfrom tests.app.tasks import *\nfrom django_backie.models import *\n"
+        )
         done = subprocess.run(
-            [sys.executable, "-c", setup + code], env=self.environment, capture_output=True, text=True, check=False
+            [sys.executable, "-c", setup + code],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         lines = done.stdout.strip().splitlines()
@@ -147,7 +153,9 @@ def migrated(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Path:
 
 
 @pytest.fixture
-def project(tmp_path_factory: pytest.TempPathFactory, migrated: Path, redis_url: str, namespace: str) -> Iterator[Project]:
+def project(
+    tmp_path_factory: pytest.TempPathFactory, migrated: Path, redis_url: str, namespace: str
+) -> Iterator[Project]:
     """Return a project with empty tables."""
     directory = tmp_path_factory.mktemp(namespace, numbered=False)
     (directory / "project.sqlite3").write_bytes(migrated.read_bytes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,15 +16,15 @@ pytestmark = pytest.mark.lifecycle
 
 def test_jobs_of_a_killed_child_run_again_at_once(project: Project) -> None:
     worker = project.worker()
-    project.run(f"mark.delay('{project.marks}', 'a', 1.5)")
+    project.run(f"mark.delay('{project.marks}', 'a', 5.0)")
     until(lambda: project.run("print(json.dumps(Job.objects.filter(state='RUNNING').count()))"))
     victim = worker.workers()[0]
     os.kill(victim, signal.SIGKILL)
     began = time.monotonic()
     until(lambda: "taken back" in worker.output)
     until(lambda: project.marked() == ["a"])
-    # One second and a half is the job itself; a lease, which this must not wait for, is fifteen.
-    assert time.monotonic() - began < 10
+    # Five seconds are the job itself; a lease, which this must not wait for, is fifteen more.
+    assert time.monotonic() - began < 15
     assert victim not in worker.children()
 
 
@@ -37,7 +38,11 @@ def test_a_job_that_kills_its_worker_is_buried(project: Project) -> None:
     until(lambda: project.run("print(json.dumps(Job.objects.filter(state='FAILED').count()))"))
     job = project.run("print(json.dumps(Job.objects.values('state', 'reason', 'crashes').get()))")
     assert job == {"state": "FAILED", "reason": "killed its worker 3 times", "crashes": 3}
-    assert project.run("print(json.dumps(list(Attempt.objects.values_list('outcome', flat=True))))") == ["lost"] * 3
+    assert project.run("print(json.dumps(list(Attempt.objects.values_list('outcome', flat=True))))") == [
+        "lost",
+        "lost",
+        "lost",
+    ]
     assert worker.process.poll() is None
 
 
@@ -48,7 +53,7 @@ def test_children_end_when_their_parent_is_killed(project: Project) -> None:
     worker.process.wait()
 
     def all_gone() -> bool:
-        return not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+        return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
     until(all_gone)
 

@@ -48,7 +48,7 @@ def test_async_tasks_run_beside_each_other(project: Project) -> None:
 
 def test_a_process_is_replaced_after_max_jobs(project: Project) -> None:
     worker = project.worker("--max-jobs", "5")
-    first = until(lambda: worker.workers())
+    first = until(worker.workers)
     project.run(f"mark.delay_many([('{project.marks}', str(n)) for n in range(12)])")
     until(lambda: len(project.marked()) == 12)
     assert worker.workers() != first
@@ -80,7 +80,9 @@ def test_jobs_wait_in_the_outbox_while_redis_is_down_and_run_when_it_is_back(pro
     worker = project.worker()
     ids = project.run(f"print(json.dumps([mark.delay('{project.marks}', str(n)).id for n in range(3)]))")
     assert len(ids) == 3
-    server = subprocess.Popen([binary, "--port", "0", "--unixsocket", path, "--save", "", "--dir", str(project.directory)])
+    server = subprocess.Popen(
+        [binary, "--port", "0", "--unixsocket", path, "--save", "", "--dir", str(project.directory)]
+    )
     try:
         until(lambda: sorted(project.marked()) == ["0", "1", "2"], 30)
         until(lambda: project.states() == {"SUCCESSFUL": 3}, 30)

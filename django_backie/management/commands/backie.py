@@ -27,7 +27,10 @@ class Command(BaseCommand):
         """Declare the subcommands."""
         parser.add_argument("--backend", metavar="ALIAS", help="the alias of TASKS (the first of ours)")
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        for name, text in (("tasks", "list the registered tasks"), ("stats", "count ready, held and unmirrored jobs")):
+        for name, text in (
+            ("tasks", "list the registered tasks"),
+            ("stats", "count ready, held and unmirrored jobs"),
+        ):
             action = actions.add_parser(name, help=text)
             action.add_argument("--json", action="store_true", help="for machines")
         for name, text in (
@@ -44,11 +47,13 @@ class Command(BaseCommand):
     def _add_erase(actions: Any) -> None:
         erase = actions.add_parser("erase", help="remove jobs everywhere: rows, attempts, Redis")
         erase.add_argument("ids", nargs="*", metavar="ID")
-        erase.add_argument("--arg", metavar="NAME=VALUE", help="all jobs with this argument, e.g. email=ann@example.org")
+        erase.add_argument(
+            "--arg", metavar="NAME=VALUE", help="all jobs with this argument, e.g. email=ann@example.org"
+        )
         erase.add_argument("--yes", action="store_true", help="do not ask")
         erase.add_argument("--database", help="the alias whose table has the jobs (all of DATABASES)")
 
-    def handle(self, *args: Any, action: str, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, action: str, **options: Any) -> None:
         """Run a subcommand."""
         try:
             backend = compat.get_backend(options["backend"] or compat.default_alias())

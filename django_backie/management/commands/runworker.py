@@ -46,10 +46,15 @@ class Command(BaseCommand):
         add("--max-jobs", type=_count, metavar="N", help="replace a process after this many jobs")
         add("--grace", type=_seconds, default=25.0, help="seconds that running jobs have when stopping (25)")
         add("--reload", action=BooleanOptionalAction, help="restart when code changes (default with DEBUG)")
-        add("--log-format", choices=FORMATS, default="pretty", help="of our lines, where logging is not configured")
+        add(
+            "--log-format",
+            choices=FORMATS,
+            default="pretty",
+            help="of our lines, where logging is not configured",
+        )
         add("--backend", metavar="ALIAS", help="the alias of TASKS to serve (the first of ours)")
 
-    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002
+    def handle(self, *args: Any, **options: Any) -> None:
         """Start the worker and exit with its code."""
         if not hasattr(os, "fork"):
             msg = "the worker needs fork(), which Windows lacks: run it under WSL or in a container"
@@ -108,7 +113,16 @@ def _backend_of(alias: str | None) -> RedisBackend:
 
 
 def _worker_options(options: dict[str, Any]) -> WorkerOptions:
-    names = ("processes", "threads", "async_concurrency", "queues", "exclude_queues", "burst", "max_jobs", "grace")
+    names = (
+        "processes",
+        "threads",
+        "async_concurrency",
+        "queues",
+        "exclude_queues",
+        "burst",
+        "max_jobs",
+        "grace",
+    )
     return WorkerOptions(**{name: options[name] for name in names})
 
 

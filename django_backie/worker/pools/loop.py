@@ -23,7 +23,13 @@ class LoopPool:
     """Runs each attempt as one asyncio task; started when the first async job comes."""
 
     def __init__(
-        self, size: int, executor: Executor, report: Report, board: Board, first_slot: int, clock: Clock = SYSTEM
+        self,
+        size: int,
+        executor: Executor,
+        report: Report,
+        board: Board,
+        first_slot: int,
+        clock: Clock = SYSTEM,
     ) -> None:
         self.size = size
         self._executor = executor
@@ -40,7 +46,7 @@ class LoopPool:
         """Start attempts; all of them in one wake-up of the loop."""
         if self._loop is None:
             self._start()
-        assert self._loop is not None  # noqa: S101
+        assert self._loop is not None  # noqa: S101 - for the type checker
         self._loop.call_soon_threadsafe(self._begin, attempts)
 
     def interrupt_all(self) -> None:

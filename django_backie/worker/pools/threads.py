@@ -29,7 +29,8 @@ class ThreadPool:
         self._limits: list[Limit | None] = [None] * size
         self.last_started = clock.monotonic()
         self._threads = [
-            threading.Thread(target=self._work, args=(slot,), name=f"backie-{slot}", daemon=True) for slot in range(size)
+            threading.Thread(target=self._work, args=(slot,), name=f"backie-{slot}", daemon=True)
+            for slot in range(size)
         ]
 
     def start(self) -> None:

@@ -1,0 +1,54 @@
+"""What the parent knows of its children."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .board import COUNTERS, Board
+
+
+@dataclass(slots=True)
+class Child:
+    """A forked process: one of the workers, or the one for the duties (which has no board)."""
+
+    number: int
+    board: Board | None
+    pid: int = 0
+    name: str = ""
+    born: float = 0.0
+    due: float = 0.0  # when a dead one may be replaced
+
+    @property
+    def full_name(self) -> str:
+        """Return the name under which the child leases jobs at present."""
+        return f"{self.name}.{self.board.get('generation')}" if self.board else self.name
+
+
+@dataclass(slots=True)
+class Totals:
+    """What all children have done so far; of the dead ones too."""
+
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
+
+    def with_living(self, children: Sequence[Child]) -> dict[str, int]:
+        """Return the sums over dead and living children."""
+        boards = [child.board for child in children if child.board is not None and child.pid]
+        return {name: self.counts[name] + sum(board.get(name) for board in boards) for name in COUNTERS}
+
+    def bury(self, board: Board) -> None:
+        """Keep what a dead child has counted."""
+        for name in COUNTERS:
+            if name != "busy":
+                self.counts[name] += board.get(name)
+
+
+def cause(code: int) -> str:
+    """Return in words what an exit code of ``os.waitstatus_to_exitcode`` says."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"

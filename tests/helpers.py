@@ -1,0 +1,69 @@
+"""What several tests need: a worker in this process, the mirror, and a count of what goes to Redis."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import redis
+
+from django_backie.duties.mirror import Mirror
+from django_backie.worker.board import Board
+from django_backie.worker.options import WorkerOptions, worker_name
+from django_backie.worker.worker import Worker
+
+
+def drain(backend: Any, **options: Any) -> Worker:
+    """Run jobs in this process until none is ready."""
+    wanted = WorkerOptions(**{"threads": 2, "async_concurrency": 10, "burst": True, **options})
+    worker = Worker(
+        backend,
+        wanted,
+        worker_name(),
+        Board(wanted.threads + wanted.async_concurrency),
+        lambda finished: None,
+    )
+    worker.run()
+    return worker
+
+
+def mirror(backend: Any) -> None:
+    """Copy all that has changed in Redis into the job tables."""
+    Mirror(backend).drain()
+
+
+def lease(backend: Any, worker: str = "host:1.0:abcd.0") -> list[Any]:
+    """Take all ready jobs and leave them running."""
+    backend.broker.join(worker)
+    return backend.broker.turn(worker, limit=100).leases
+
+
+def empty(backend: Any) -> None:
+    """Make Redis forget everything, as an unsaved restart does."""
+    client = backend.broker.client
+    for key in client.scan_iter(f"*{backend.config.namespace}*", count=1000):
+        client.delete(key)
+
+
+@contextmanager
+def counted() -> Iterator[Counter[str]]:
+    """Count the commands that this process sends to Redis; pipelines are counted as one PIPELINE."""
+    counts: Counter[str] = Counter()
+    execute, pipeline = redis.Redis.execute_command, redis.client.Pipeline.execute
+
+    def counting(client: Any, *args: Any, **kwargs: Any) -> Any:
+        counts[str(args[0])] += 1
+        return execute(client, *args, **kwargs)
+
+    def counting_pipeline(client: Any, *args: Any, **kwargs: Any) -> Any:
+        counts["PIPELINE"] += 1
+        return pipeline(client, *args, **kwargs)
+
+    with (
+        mock.patch.object(redis.Redis, "execute_command", counting),
+        mock.patch.object(redis.client.Pipeline, "execute", counting_pipeline),
+    ):
+        yield counts

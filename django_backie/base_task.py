@@ -118,16 +118,21 @@ def _function_of(cls: type[BaseTask[..., Any]]) -> Any:
     """Return a function that runs a new instance, under the name of the class, as django.tasks wants to see one."""
     if inspect.iscoroutinefunction(cls.run):
 
-        async def run(*args: Any, **kwargs: Any) -> Any:
+        async def arun(*args: Any, **kwargs: Any) -> Any:
             return await cls().run(*args, **kwargs)
-    else:
 
-        def run(*args: Any, **kwargs: Any) -> Any:
-            return cls().run(*args, **kwargs)
+        return _dressed(arun, cls)
 
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return cls().run(*args, **kwargs)
+
+    return _dressed(run, cls)
+
+
+def _dressed(run: Any, cls: type[BaseTask[..., Any]]) -> Any:
     run.__module__, run.__name__, run.__qualname__ = cls.__module__, cls.__name__, cls.__qualname__
     run.__doc__ = cls.__doc__
     signature = inspect.signature(cls.run)
-    run.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
+    run.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
     setattr(run, CLASS_FORM, cls)
     return run

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import django
 from django.core.signals import setting_changed
 
+HAS_CORE = django.VERSION >= (6, 0)  # mypy is told that it is true
+
 try:
-    if django.VERSION >= (6, 0):
+    if HAS_CORE:
         from django.tasks import (
             DEFAULT_TASK_BACKEND_ALIAS,
             DEFAULT_TASK_QUEUE_NAME,
@@ -28,7 +31,7 @@ try:
             TaskResultMismatch,
         )
     else:
-        from django_tasks import (  # type: ignore[import-not-found, no-redef, unused-ignore]
+        from django_tasks import (
             DEFAULT_TASK_BACKEND_ALIAS,
             DEFAULT_TASK_QUEUE_NAME,
             TaskContext,
@@ -38,13 +41,13 @@ try:
             task_backends,
         )
         from django_tasks import signals as task_signals
-        from django_tasks.backends.base import BaseTaskBackend  # type: ignore[no-redef, unused-ignore]
-        from django_tasks.base import (  # type: ignore[no-redef, unused-ignore]
+        from django_tasks.backends.base import BaseTaskBackend
+        from django_tasks.base import (
             TASK_REFRESH_ATTRS,
             Task,
             TaskError,
         )
-        from django_tasks.exceptions import (  # type: ignore[no-redef, unused-ignore]
+        from django_tasks.exceptions import (
             InvalidTaskBackendError as InvalidTaskBackend,
         )
         from django_tasks.exceptions import (
@@ -126,7 +129,7 @@ def own_aliases() -> list[str]:
 def _forget_implicit(*, setting: str, **_: object) -> None:
     if setting in {"TASKS", "SECRET_KEY", "DATABASES"}:
         _implicit.__dict__.pop("settings", None)
-        if hasattr(_implicit._connections, IMPLICIT_ALIAS):
+        with contextlib.suppress(AttributeError):
             del _implicit[IMPLICIT_ALIAS]
 
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.db import connections, transaction
 
-from .broker.replies import Snapshot
+from .broker.replies import Record, Snapshot
 from .cleansing import STARS
 from .core import codec
 from .core.job import Job
 from .core.states import State
-from .exceptions import UnreadableBody
+from .exceptions import UnreadableBody, WorkerLost
 from .moments import moment
 
 if TYPE_CHECKING:
@@ -85,13 +85,13 @@ def _readable_job(snapshot: Snapshot, unpack: Unpack, database: str) -> Job:
 def _row(job: Job, snapshot: Snapshot, describe: Describe) -> JobRow:
     record = snapshot.record
     last: Mapping[str, Any] = record.attempts[-1] if record.attempts else {}
-    failed = last if "c" in last and record.state is not State.SUCCESSFUL else {}
+    failed = _error_of(last, record)
     arguments = describe(job)
     # Retries and rebuilds need the body; a finished job needs it only for exact arguments, which is no reason to keep a
     # secret.
     keeps_secret = record.state is State.SUCCESSFUL and STARS in str(arguments)
     due = record.due if record.due is not None else job.run_after
-    return _model("Job")(
+    row: JobRow = _model("Job")(
         id=job.id,
         task=job.task[:200],
         backend=job.backend,
@@ -115,6 +115,15 @@ def _row(job: Job, snapshot: Snapshot, describe: Describe) -> JobRow:
         finished_at=moment(record.finished),
         version=snapshot.version,
     )
+    return row
+
+
+def _error_of(last: Mapping[str, Any], record: Record) -> Mapping[str, Any]:
+    if record.state is State.SUCCESSFUL:
+        return {}
+    if last.get("o") == "lost" and record.state is State.FAILED:
+        return {"c": f"{WorkerLost.__module__}.{WorkerLost.__qualname__}", "m": record.reason}
+    return last if "c" in last else {}
 
 
 def _upsert(rows: Sequence[JobRow], alias: str) -> None:

@@ -92,16 +92,15 @@ def _restored(row: Any) -> Restored:
 
 
 def _locked(using: str, backend: str, before: Any) -> list[Any]:
-    rows = _model()._default_manager.using(using)
-    waiting = rows.filter(version=0, enqueued_at__lt=before, state__in=WAITING, backend=backend)
+    table = _model()._default_manager.using(using)
+    waiting = table.filter(version=0, enqueued_at__lt=before, state__in=WAITING, backend=backend)
     features = connections[using].features
     if features.has_select_for_update:
         waiting = waiting.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
     rows = list(waiting.order_by("enqueued_at")[:BATCH])
     if rows and not features.has_select_for_update:
         # SQLite locks the whole database with the first write, and the rows may have changed before it.
-        ids = [row.pk for row in rows]
-        unchanged = _model()._default_manager.using(using).filter(pk__in=ids, version=0)
+        unchanged = table.filter(pk__in=[row.pk for row in rows], version=0)
         unchanged.update(version=0)
         rows = list(unchanged)
     return rows

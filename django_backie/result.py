@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TaskResult(compat.TaskResult, Generic[R]):
+class TaskResult(compat.TaskResult, Generic[R]):  # type: ignore[misc, type-arg]
     """The caller's handle on a job.
 
     ``status`` is django.tasks' word, ``state`` ours: one of the eight of ``State``.
@@ -87,6 +87,9 @@ def from_record(task: Any, job: Job, record: Any) -> TaskResult[Any]:
 def from_row(task: Any, job: Job, row: Any) -> TaskResult[Any]:
     """Return the handle of a job whose ``models.Job`` row is all there is; its attempts are read with it."""
     attempts = list(row.attempts.all())
+    workers = [attempt.worker for attempt in attempts]
+    if row.state == State.RUNNING:
+        workers.append(row.worker)
     result = _result(
         task,
         job,
@@ -96,7 +99,7 @@ def from_row(task: Any, job: Job, row: Any) -> TaskResult[Any]:
         last_attempted_at=row.last_attempted_at,
         finished_at=row.finished_at,
         errors=errors_of(map(_as_note, attempts), State(row.state), row.reason),
-        worker_ids=[attempt.worker for attempt in attempts],
+        worker_ids=workers,
         crashes=row.crashes,
     )
     if row.state == State.SUCCESSFUL:

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from asgiref.sync import sync_to_async
+from django.utils.module_loading import import_string
 
 from . import compat, registry
 from .core.options import Backoff, Durability, TaskOptions, option_problem
@@ -28,7 +29,7 @@ OWN_OPTIONS = ("max_attempts", "backoff", "timeout", "durability", "sensitive")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task(compat.Task, Generic[P, R]):
+class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     """A function that can be run by a worker, with its default options.
 
     A subclass of django.tasks' ``Task``: ``enqueue()``, ``using()``, ``get_result()`` and ``call()`` are Django's, with
@@ -61,6 +62,11 @@ class Task(compat.Task, Generic[P, R]):
             if isinstance(value, list | set | frozenset):
                 object.__setattr__(self, name, tuple(value))
 
+    def __reduce__(self) -> Any:
+        """Let tasks and results be pickled, as from Django 6.1 on; the function travels as its path."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return _rebuilt, ({**values, "func": self.module_path},)
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, as if it were not decorated."""
         return cast(R, self.func(*args, **kwargs))
@@ -79,7 +85,7 @@ class Task(compat.Task, Generic[P, R]):
         """Return the backend of this task's alias."""
         return compat.get_backend(self.backend)
 
-    def using(  # type: ignore[override]
+    def using(
         self,
         *,
         priority: int | None = None,
@@ -170,6 +176,15 @@ class Task(compat.Task, Generic[P, R]):
         if submit is None:  # Some other backend of TASKS: it knows enqueue() only.
             return [backend.enqueue(self, list(args), kwargs) for args, kwargs in calls]
         return cast("list[Any]", submit(self, calls))
+
+
+def _rebuilt(values: dict[str, Any]) -> Task[..., Any]:
+    found = import_string(values["func"])
+    found = found.as_task() if hasattr(found, "as_task") else found
+    if not isinstance(found, compat.Task):
+        msg = f"{values['func']!r} is not a task"
+        raise InvalidOption(msg)
+    return Task(**{**values, "func": found.func})
 
 
 def named_arguments(task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -86,19 +86,24 @@ class JobChangeList(ChangeList):
         return super().get_query_string(new_params, [*(remove or []), *([] if keep_window else [KEY_VAR])])
 
     def get_results(self, request: HttpRequest) -> None:
-        """Read the page and the counts; the toolbar shows the filters, so there is no filter column."""
+        """Read the page and the counts; the toolbar shows our filters, a filter column only others."""
         super().get_results(request)
         if not self.result_list.query.is_sliced:
             # All on one page; but the table may have grown since it was counted.
             self.result_list = self.result_list[: max(self.list_per_page, self.list_max_show_all)]
         self.counts = counts.by_state(super().get_queryset(request, ["state"]))
-        self.has_filters = False
+        self.has_filters = bool(self.other_filters)
 
     @cached_property
     def filters(self) -> list[Any]:
         """Return the filters that the toolbar shows; the states are chips."""
         specs: list[Any] = self.filter_specs
-        return [spec for spec in specs if spec.parameter_name != "state"]
+        return [spec for spec in specs if getattr(spec, "parameter_name", "state") != "state"]
+
+    @cached_property
+    def other_filters(self) -> list[Any]:
+        """Return the filters by field that a subclass may have added."""
+        return [spec for spec in self.filter_specs if not hasattr(spec, "parameter_name")]
 
     @cached_property
     def chips(self) -> list[Chip]:

@@ -15,6 +15,7 @@ class BoundedCount(Subquery):
 
     template = "(SELECT COUNT(*) FROM (%(subquery)s) bounded)"
     output_field = IntegerField()
+    empty_result_set_value = 0
 
 
 def by_state(queryset: QuerySet[Job], limit: int = LIMIT) -> dict[str, int]:

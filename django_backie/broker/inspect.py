@@ -11,7 +11,7 @@ from .redis import RedisBroker
 def ready_counts(broker: RedisBroker) -> dict[str, int]:
     """Return the number of ready jobs of each known queue."""
     with translated(broker.config.url):
-        queues = sorted(broker.client.smembers(broker.keys["qs"]))  # type: ignore[arg-type]
+        queues = sorted(map(str, broker.client.smembers(broker.keys["qs"])))
         pipe = broker.client.pipeline(transaction=False)
         for queue in queues:
             pipe.zcard(broker.keys.queue(queue))
@@ -23,20 +23,20 @@ def unfinished(broker: RedisBroker, queues: list[str] | None = None) -> int:
     counts = ready_counts(broker)
     ready = sum(count for queue, count in counts.items() if queues is None or queue in queues)
     with translated(broker.config.url):
-        workers = broker.client.zrange(broker.keys["w"], 0, -1)
+        workers = [str(name) for name in broker.client.zrange(broker.keys["w"], 0, -1)]
         pipe = broker.client.pipeline(transaction=False)
         for worker in workers:
             pipe.hlen(broker.keys.held(worker))
-        return ready + sum(pipe.execute() if workers else [])
+        return ready + sum(map(int, pipe.execute() if workers else []))
 
 
 def marked(broker: RedisBroker) -> int:
     """Return how many jobs wait to be mirrored."""
     with translated(broker.config.url):
-        return int(broker.client.zcard(broker.keys["d"]))  # type: ignore[arg-type]
+        return int(broker.client.zcard(broker.keys["d"]))
 
 
 def server_info(broker: RedisBroker) -> dict[str, Any]:
     """Return the server's INFO, and empty values where it may not be asked."""
     with translated(broker.config.url):
-        return dict(broker.client.info())  # type: ignore[arg-type]
+        return dict(broker.client.info())

@@ -139,4 +139,6 @@ def test_a_subclass_may_filter_by_a_field_as_usual(root, make_job, monkeypatch):
     monkeypatch.setattr(JobAdmin, "list_filter", [*JobAdmin.list_filter, "backend"])
     here = make_job(backend="first")
     make_job(backend="second")
-    assert rows_of(root.get(LIST, {"backend__exact": "first"})) == [here]
+    response = root.get(LIST, {"backend__exact": "first"})
+    assert rows_of(response) == [here]
+    assert 'id="changelist-filter"' in text_of(response)

@@ -51,7 +51,7 @@ class ThreadPool:
 
     def take_back(self) -> list[Attempt]:
         """Return the attempts that no thread has started, and forget them."""
-        taken = []
+        taken: list[Attempt] = []
         while True:
             try:
                 attempt = self._line.get_nowait()

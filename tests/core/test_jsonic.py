@@ -90,16 +90,25 @@ def test_thirty_two_levels_are_allowed(value: Any) -> None:
     assert jsonic.loads(jsonic.dumps(value)) == value
 
 
+def refusal(value: Any) -> str:
+    """Return the words of the refusal; another error is only named, its traceback would be endless."""
+    try:
+        jsonic.dumps(value)
+    except UnserializableValue as error:
+        return str(error)
+    except RecursionError:
+        return "RecursionError"
+    return "none"
+
+
 @pytest.mark.parametrize("levels", [33, 200, 900, 5_000, 100_000])
 def test_deeper_nesting_is_refused(levels: int) -> None:
-    with pytest.raises(UnserializableValue, match="nested deeper than 32 levels"):
-        jsonic.dumps(nested(levels))
+    assert refusal(nested(levels)) == "nested deeper than 32 levels"
 
 
 @pytest.mark.parametrize("levels", [200, 900, 5_000])
 def test_deeper_nesting_with_an_own_tag_is_refused(levels: int) -> None:
-    with pytest.raises(UnserializableValue, match="nested deeper than 32 levels"):
-        jsonic.dumps([nested(levels), {"__t": 1}])
+    assert refusal([nested(levels), {"__t": 1}]) == "nested deeper than 32 levels"
 
 
 def test_a_value_that_contains_itself_is_refused() -> None:

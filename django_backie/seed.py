@@ -13,10 +13,7 @@ from typing import Any
 from . import compat
 from .backend import RedisBackend
 from .broker.fifo import Fifo
-from .clock import SYSTEM
-from .duties.base import Rota
-from .duties.mirror import Mirror
-from .duties.rota import duties_of
+from .duties.rota import perform
 from .exceptions import BrokerUnavailable, InvalidOption
 from .task_definition import Task
 from .worker import worker
@@ -117,8 +114,10 @@ def _helpers(backend: RedisBackend, runner: worker.Worker, board: Board) -> Iter
             with contextlib.suppress(BrokerUnavailable):
                 backend.broker.renew({runner.name: board.started()})
 
-    duties = Rota(duties_of(backend), stop, SYSTEM)
-    threads = [threading.Thread(target=target, daemon=True) for target in (renew, duties.run)]
+    threads = [
+        threading.Thread(target=renew, name="backie-renew", daemon=True),
+        threading.Thread(target=perform, args=(backend, stop), name="backie-duties", daemon=True),
+    ]
     for thread in threads:
         thread.start()
     try:
@@ -126,10 +125,7 @@ def _helpers(backend: RedisBackend, runner: worker.Worker, board: Board) -> Iter
     finally:
         stop.set()
         for thread in threads:
-            thread.join(timeout=10)
-        if backend.config.mirrored:
-            with contextlib.suppress(BrokerUnavailable):
-                Mirror(backend).drain()
+            thread.join(timeout=30)
 
 
 def _redis_backend(alias: str | None) -> RedisBackend:

@@ -46,7 +46,7 @@ def backoff_problem(value: Any) -> str | None:
     for number in numbers:
         if not isinstance(number, int | float) or isinstance(number, bool):
             return f"{number!r} is not a number"
-        if number < 0 or (number == 0 and numbers == [value]):
+        if not number >= 0 or (number == 0 and numbers == [value]):
             return f"{number!r} is not above 0"
     return None
 
@@ -57,7 +57,7 @@ def option_problem(name: str, value: Any) -> str | None:
         return "must be a whole number from 1"
     if name == "backoff" and (problem := backoff_problem(value)):
         return f"must be a number of seconds above 0, or a list of them: {problem}"
-    if name == "timeout" and (not isinstance(value, int | float) or isinstance(value, bool) or value <= 0):
+    if name == "timeout" and (not isinstance(value, int | float) or isinstance(value, bool) or not value > 0):
         return "must be a number of seconds above 0"
     if name == "durability" and value not in DURABILITIES:
         return f"must be one of {', '.join(map(repr, DURABILITIES))}"

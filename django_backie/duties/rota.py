@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+
+from django.db import connections
+
 from ..backend import RedisBackend
-from .base import Duty
+from ..clock import SYSTEM, Clock
+from ..exceptions import BrokerUnavailable
+from .base import Duty, Rota
 from .mirror import Mirror
 from .prune import Prune
 from .reconcile import Reconcile
 from .recover import Recover
 from .relay import Relay
+
+logger = logging.getLogger("django_backie.duties")
+
+
+def perform(backend: RedisBackend, stop: threading.Event, clock: Clock = SYSTEM) -> None:
+    """Do the duties until stopped, then mirror what is left; uses, and in the end closes, this thread's connections."""
+    try:
+        Rota(duties_of(backend), stop, clock).run()
+        if backend.config.mirrored:
+            Mirror(backend).drain()
+    except BrokerUnavailable as error:
+        logger.warning("%s; the next worker will mirror what is left", error)
+    finally:
+        connections.close_all()
 
 
 def duties_of(backend: RedisBackend) -> list[Duty]:

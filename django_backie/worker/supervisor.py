@@ -19,9 +19,7 @@ from django.db import connections
 
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
-from ..duties.base import Rota
-from ..duties.mirror import Mirror
-from ..duties.rota import duties_of
+from ..duties.rota import perform
 from ..exceptions import BrokerUnavailable
 from .board import Board
 from .children import Child, Totals, cause
@@ -143,10 +141,7 @@ class Supervisor:
         stop = threading.Event()
         on_stop_signals(stop.set, stop.set)
         watch_lifeline(self._lifeline[0], stop.set)
-        Rota(duties_of(self._backend), stop, self._clock).run()
-        if self._backend.config.mirrored:
-            with contextlib.suppress(BrokerUnavailable):
-                Mirror(self._backend).drain()
+        perform(self._backend, stop, self._clock)
         return EXIT_CLEAN
 
     # 2. Renew

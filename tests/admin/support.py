@@ -54,8 +54,6 @@ class Control:
             if self.error is not None:
                 raise self.error
             done = tuple(key for key in ids if key not in self.refusing)
-            return control.Report(
-                done, tuple((key, self.refusing[key]) for key in ids if key in self.refusing)
-            )
+            return control.Report(done, tuple((key, self.refusing[key]) for key in ids if key in self.refusing))
 
         return carry_out

@@ -109,9 +109,7 @@ def test_many_reasons_are_told_as_the_five_most_common(root, make_job, fake_cont
 def test_without_redis_the_user_is_told_and_nothing_is_logged(root, make_job, fake_control):
     fake_control.error = BrokerUnavailable("localhost:6379: connection refused")
     response = act(root, "retry_jobs", make_job(state="FAILED"))
-    assert told(response) == [
-        "Redis cannot be reached, so nothing was changed: localhost:6379: connection refused"
-    ]
+    assert told(response) == ["Redis cannot be reached, so nothing was changed: localhost:6379: connection refused"]
     assert history() == []
 
 
@@ -213,9 +211,7 @@ def test_all_that_match_are_acted_on(root, make_job, fake_control):
     assert set(fake_control.calls[0][1]) == {str(job.pk) for job in jobs}
 
 
-def test_more_than_the_limit_are_taken_in_part_and_the_user_is_told(
-    root, make_job, fake_control, monkeypatch
-):
+def test_more_than_the_limit_are_taken_in_part_and_the_user_is_told(root, make_job, fake_control, monkeypatch):
     monkeypatch.setattr(actions, "INLINE_LIMIT", 3)
     jobs = [make_job(state="FAILED") for _ in range(5)]
     words = told(act(root, "retry_jobs", jobs[0], select_across="1"))
@@ -226,9 +222,7 @@ def test_more_than_the_limit_are_taken_in_part_and_the_user_is_told(
 def test_the_question_for_all_that_match_keeps_the_filter_not_the_ids(root, make_job, fake_control):
     jobs = [make_job(queue="mail") for _ in range(4)]
     make_job(queue="other")
-    page = text_of(
-        act(root, "cancel_jobs", jobs[0], url=f"{LIST}?queue=mail", select_across="1", follow=False)
-    )
+    page = text_of(act(root, "cancel_jobs", jobs[0], url=f"{LIST}?queue=mail", select_across="1", follow=False))
     assert "4 waiting jobs" in page
     assert page.count('name="_selected_action"') == 1
     assert 'name="select_across" value="1"' in page

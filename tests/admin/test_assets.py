@@ -60,9 +60,7 @@ def test_notices_are_legible(palette, text):
     assert contrast(palette["bad"], palette["bad-bg"]) >= 4.5
 
 
-@pytest.mark.parametrize(
-    ("palette", "ground"), [(light, "#ffffff"), (dark, "#121212")], ids=["light", "dark"]
-)
+@pytest.mark.parametrize(("palette", "ground"), [(light, "#ffffff"), (dark, "#121212")], ids=["light", "dark"])
 def test_spans_of_the_timeline_stand_out(palette, ground):
     for span in ("ok", "bad", "run", "warn"):
         assert contrast(palette[f"{span}-fill"], ground) >= 2.5
@@ -86,9 +84,7 @@ def test_every_colour_of_ours_is_defined():
 
 def test_rules_do_not_presume_a_direction_of_writing():
     outside = re.sub(r'\[dir="rtl"\][^}]*\}', "", CSS)
-    assert not re.findall(
-        r"(?:margin|padding|border)-(?:left|right)|text-align: (?:left|right)|float", outside
-    )
+    assert not re.findall(r"(?:margin|padding|border)-(?:left|right)|text-align: (?:left|right)|float", outside)
 
 
 def test_the_assets_load_nothing_else():

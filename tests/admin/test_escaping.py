@@ -129,7 +129,5 @@ def test_every_label_and_reference_has_its_target(pages):
 def test_every_field_of_our_forms_has_a_label(pages):
     for page in pages:
         labels = set(re.findall(r'<label for="([^"]+)"', page))
-        fields = re.findall(
-            r'<(?:select|input type="(?:search|text)")[^>]*\sid="((?:bk-|searchbar)[^"]*)"', page
-        )
+        fields = re.findall(r'<(?:select|input type="(?:search|text)")[^>]*\sid="((?:bk-|searchbar)[^"]*)"', page)
         assert set(fields) <= labels

@@ -106,9 +106,7 @@ def test_every_column_has_a_header_with_a_scope(root, make_job):
 
 def test_the_table_scrolls_inside_a_region_with_a_name(root, make_job):
     make_job()
-    assert '<div class="results bk-scroll" role="region" aria-label="Jobs" tabindex="0">' in text_of(
-        root.get(LIST)
-    )
+    assert '<div class="results bk-scroll" role="region" aria-label="Jobs" tabindex="0">' in text_of(root.get(LIST))
 
 
 def test_links_to_jobs_keep_the_filters_of_the_list(root, make_job):
@@ -134,9 +132,7 @@ def test_the_arguments_are_not_read_for_those_who_may_not_see_them(client_with, 
     assert not [query for query in captured if "arguments" in query["sql"] and "FROM" in query["sql"]]
 
 
-@pytest.mark.parametrize(
-    "parameters", [{}, {"state": "FAILED"}, {"queue": "default", "q": "add", "within": "7d"}]
-)
+@pytest.mark.parametrize("parameters", [{}, {"state": "FAILED"}, {"queue": "default", "q": "add", "within": "7d"}])
 def test_the_list_costs_at_most_twelve_queries(queries_of, make_job, parameters):
     for _ in range(30):
         make_job(state="FAILED")
@@ -184,6 +180,4 @@ def test_another_database_is_asked_for_its_own_jobs_only(root, make_job):
     make_job(using="other")
     with CaptureQueriesContext(connections["default"]) as captured:
         root.get(LIST, {"db": "other"})
-    assert not [
-        query for query in captured if "django_backie_job" in query["sql"] and "COUNT" in query["sql"]
-    ]
+    assert not [query for query in captured if "django_backie_job" in query["sql"] and "COUNT" in query["sql"]]

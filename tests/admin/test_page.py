@@ -57,9 +57,7 @@ def test_the_queue_leads_to_its_jobs(root, make_job):
 
 
 def test_a_blocked_job_tells_why(show, make_job):
-    assert "This job is blocked: no worker knows it" in show(
-        make_job(state="BLOCKED", reason="no worker knows it")
-    )
+    assert "This job is blocked: no worker knows it" in show(make_job(state="BLOCKED", reason="no worker knows it"))
 
 
 def test_a_cancelled_job_tells_why(show, make_job):
@@ -77,9 +75,7 @@ def test_arguments_stand_under_their_names(show, make_job):
 
 @pytest.mark.parametrize("number", [2**53 + 1, 2**63 - 1, -(2**53) - 1])
 def test_large_numbers_are_exact(show, make_job, number):
-    assert f">{number}</pre>" in show(
-        make_job(arguments={"number": number}, state="SUCCESSFUL", result=str(number))
-    )
+    assert f">{number}</pre>" in show(make_job(arguments={"number": number}, state="SUCCESSFUL", result=str(number)))
 
 
 def test_no_arguments_are_said_to_be_none(show, make_job):
@@ -144,9 +140,7 @@ def test_the_timeline_has_words_for_those_who_cannot_see_it(show, make_job, now)
     assert re.search(r'role="img" aria-label="Timeline: waiting: 5.0 s, running: \d', show(job))
 
 
-def test_the_timeline_is_drawn_in_every_language_with_plain_numbers(
-    root, make_job, make_attempt, now, settings
-):
+def test_the_timeline_is_drawn_in_every_language_with_plain_numbers(root, make_job, make_attempt, now, settings):
     settings.LANGUAGE_CODE = "de"
     settings.USE_THOUSAND_SEPARATOR = True
     job = make_job(state="FAILED", enqueued_at=now, finished_at=now + 90 * SECOND)
@@ -181,9 +175,7 @@ def test_a_job_in_another_database_is_shown(show, make_job, make_attempt):
     assert "elsewhere" in show(job)
 
 
-@pytest.mark.parametrize(
-    "object_id", ["nonsense", "1", "a/b", "01a20369-82d3-7325-aa31-7bdf3bae7963", "..", "%00"]
-)
+@pytest.mark.parametrize("object_id", ["nonsense", "1", "a/b", "01a20369-82d3-7325-aa31-7bdf3bae7963", "..", "%00"])
 def test_a_job_that_does_not_exist_leads_to_the_list(root, object_id):
     response = root.get(f"{LIST}{object_id}/change/", follow=True)
     assert response.request["PATH_INFO"] == LIST

@@ -137,9 +137,7 @@ SECRETS = {
 @pytest.fixture(params=["FAILED", "SUCCESSFUL"])
 def secret_job(request, make_job, make_attempt):
     job = make_job(state=request.param, error_class="shop.Declined", **SECRETS)
-    make_attempt(
-        job, error_class="shop.Declined", error_message="PAYLOAD-ATTEMPT", traceback="PAYLOAD-TRACEBACK"
-    )
+    make_attempt(job, error_class="shop.Declined", error_message="PAYLOAD-ATTEMPT", traceback="PAYLOAD-TRACEBACK")
     return job
 
 

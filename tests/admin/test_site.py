@@ -80,6 +80,4 @@ engines["django"].from_string("")
 
 
 def test_importing_the_package_is_safe_before_the_apps_are_ready():
-    subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", "import django_backie.admin"], check=True, timeout=60
-    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", "import django_backie.admin"], check=True, timeout=60)

@@ -18,13 +18,9 @@ def at(second: float) -> datetime:
     return START + second * SECOND
 
 
-def attempt(
-    number: int, start: float, end: float, outcome: str = "failed", retry: float | None = None
-) -> Attempt:
+def attempt(number: int, start: float, end: float, outcome: str = "failed", retry: float | None = None) -> Attempt:
     retry_at = None if retry is None else at(retry)
-    return Attempt(
-        number=number, started_at=at(start), finished_at=at(end), outcome=outcome, retry_at=retry_at
-    )
+    return Attempt(number=number, started_at=at(start), finished_at=at(end), outcome=outcome, retry_at=retry_at)
 
 
 def life(job: Job, attempts: list[Attempt] = (), **options) -> list[tuple[str, float]]:

@@ -31,9 +31,9 @@ scalars = (
     | st.integers(min_value=2**53, max_value=2**200)
     | st.floats(allow_nan=False, allow_infinity=False)
     | texts
-    | st.datetimes(timezones=st.none() | offsets)
+    | st.datetimes(timezones=st.none() | offsets).map(lambda value: value.replace(fold=0))
     | st.dates()
-    | st.times(timezones=st.none() | offsets)
+    | st.times(timezones=st.none() | offsets).map(lambda value: value.replace(fold=0))
     | st.timedeltas()
     | st.uuids()
     | st.decimals(allow_nan=False)

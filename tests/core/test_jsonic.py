@@ -34,7 +34,7 @@ def nested(levels: int) -> Any:
         ((1, (2, 3)), "[1,[2,3]]"),
         (b"\xc3\xa4", '"ä"'),
         (range(3), "[0,1,2]"),
-        ({1: "a", None: "b", True: "c"}, '{"1":"a","null":"b","true":"c"}'),
+        ({2: "a", None: "b", True: "c"}, '{"2":"a","null":"b","true":"c"}'),
         (MappingProxyType({"a": 1}), '{"a":1}'),
         (UserDict(a=1), '{"a":1}'),
         (OrderedDict(b=1, a=2), '{"b":1,"a":2}'),

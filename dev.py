@@ -57,7 +57,7 @@ except (redis.RedisError, ValueError) as error:
 """
 
 
-class Refusal(Exception):  # noqa: N818  # it is an answer, not a mistake of ours
+class Refusal(Exception):
     """A reason to stop that the reader can do something about."""
 
 

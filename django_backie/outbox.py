@@ -102,7 +102,7 @@ def _locked(using: str, backend: str, before: Any) -> list[Any]:
         # SQLite locks the whole database with the first write, and the rows may have changed before it.
         unchanged = table.filter(pk__in=[row.pk for row in rows], version=0)
         unchanged.update(version=0)
-        rows = list(unchanged)
+        rows = list(unchanged.order_by("enqueued_at"))
     return rows
 
 

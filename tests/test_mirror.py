@@ -114,7 +114,7 @@ def test_a_retry_that_is_due_later_shows_when() -> None:
     assert row_of(job).run_after == time_of(CREATED + 99)
 
 
-@pytest.mark.parametrize("order", itertools.permutations(range(5)), ids=lambda order: "".join(map(str, order)))
+@pytest.mark.parametrize("order", list(itertools.permutations(range(5))), ids=lambda order: "".join(map(str, order)))
 def test_snapshots_may_come_in_any_order_one_by_one(order: tuple[int, ...]) -> None:
     job, straight = make_job(), make_job()
     for snapshot in life(straight):

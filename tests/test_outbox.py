@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -98,8 +99,9 @@ def test_a_row_that_never_reached_redis_is_pushed_as_it_was_packed() -> None:
 
     (packed,) = relay()
 
-    assert packed == codec.pack(job, SIGNER, 1000)
-    assert unpack(packed.id, packed.body) == job
+    assert packed == replace(codec.pack(job, SIGNER, 1000), run_after=packed.run_after)
+    assert packed.run_after == pytest.approx(CREATED + 3600.007, abs=0.0005)
+    assert unpack(packed.id, packed.body).args == ["ä"]
 
 
 @pytest.mark.parametrize(

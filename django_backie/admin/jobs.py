@@ -60,7 +60,7 @@ class JobAdmin(JobColumns, JobActions, admin.ModelAdmin):  # type: ignore[type-a
     class Media:
         """Everything is a file of our own, so that the strictest content security policy holds."""
 
-        css = {"all": ("django_backie/admin.css",)}
+        css = {"all": ("django_backie/admin.css", "django_backie/job.css")}
         js = ("django_backie/admin.js",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:

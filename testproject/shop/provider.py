@@ -11,7 +11,7 @@ from django.conf import settings
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-class ProviderUnavailable(Exception):  # noqa: N818  # the field's word for it
+class ProviderUnavailable(Exception):
     """The provider answered with an error."""
 
 

@@ -11,7 +11,7 @@ import pytest
 import django_backie
 
 STATIC = Path(django_backie.__file__).parent / "static" / "django_backie"
-CSS = (STATIC / "admin.css").read_text()
+CSS = (STATIC / "admin.css").read_text() + (STATIC / "job.css").read_text()
 JS = (STATIC / "admin.js").read_text()
 
 # What text may stand on: the page, every other row, a ticked row; Django 5.2 and 6.1 agree on these.

@@ -15,7 +15,7 @@ from shop.services import place_order
 NAMES = ["ada", "bram", "chidi", "dunya", "emre", "femke", "grace", "hana", "ines", "joris", "kwame", "lotte"]
 
 
-class ChangedTheirMind(Exception):  # noqa: N818  # it is what happened
+class ChangedTheirMind(Exception):
     """The customer left before the transaction was committed."""
 
 

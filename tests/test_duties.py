@@ -1,0 +1,494 @@
+"""What every worker can do for all, on the real server and the test database."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from django_backie import outbox
+from django_backie.broker.replies import Ending
+from django_backie.cleansing import STARS
+from django_backie.core import codec
+from django_backie.core.job import Job
+from django_backie.core.states import State
+from django_backie.duties.base import LONGEST_PAUSE, Rota
+from django_backie.duties.mirror import Mirror
+from django_backie.duties.prune import Prune
+from django_backie.duties.reconcile import Reconcile
+from django_backie.duties.recover import Recover
+from django_backie.duties.relay import Relay
+from django_backie.duties.rota import duties_of
+from django_backie.exceptions import BrokerUnavailable
+from django_backie.models import Attempt
+from django_backie.models import Job as JobRow
+from django_backie.moments import moment
+
+from .rows import CREATED, SIGNER, make_job, note, row, row_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "other"])
+
+DAY = 86_400.0
+
+
+class FakeClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, now: float = CREATED) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+class FakeDuty:
+    """A duty that does what the test says and counts how often."""
+
+    def __init__(self, name: str = "fake", delay: float = 5.0) -> None:
+        self.name = name
+        self.delay = delay
+        self.ticks = 0
+        self.error: Exception | None = None
+
+    def tick(self) -> float:
+        self.ticks += 1
+        if self.error is not None:
+            raise self.error
+        return self.delay
+
+
+def push(backend: Any, *jobs: Job) -> None:
+    backend.broker.enqueue([codec.pack(job, SIGNER, 1000) for job in jobs])
+
+
+def run(backend: Any, state: State = State.SUCCESSFUL, **values: Any) -> None:
+    """Run whatever is ready to an end."""
+    backend.broker.join("w1")
+    for lease in backend.broker.turn("w1", limit=100).leases:
+        assert backend.broker.turn("w1", [Ending(lease.id, lease.attempt, state, **values)]).answers == ["OK"]
+
+
+def ready(backend: Any) -> list[str]:
+    """Return the jobs that a worker would get, in order."""
+    backend.broker.join("reader")
+    return [lease.id for lease in backend.broker.turn("reader", limit=100).leases]
+
+
+# The loop.
+
+
+def test_a_duty_runs_when_its_time_has_come() -> None:
+    clock, duty = FakeClock(), FakeDuty(delay=5.0)
+    rota = Rota([duty], threading.Event(), clock)
+    ticks = []
+    for _ in range(8):
+        rota.run_due()
+        ticks.append(duty.ticks)
+        clock.time += 2.0
+
+    assert ticks == [1, 1, 1, 2, 2, 2, 3, 3]
+
+
+def test_a_duty_that_fails_is_tried_again_at_growing_distances() -> None:
+    clock, duty = FakeClock(), FakeDuty()
+    duty.error = ValueError("broken")
+    rota = Rota([duty], threading.Event(), clock)
+    times = []
+    for _ in range(400):
+        before = duty.ticks
+        rota.run_due()
+        if duty.ticks > before:
+            times.append(clock.time - CREATED)
+        clock.time += 0.25
+
+    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    assert gaps[:6] == [0.5, 1.0, 2.0, 4.0, 8.0, LONGEST_PAUSE]
+    assert set(gaps[6:]) == {LONGEST_PAUSE}
+
+
+def test_a_duty_that_fails_does_not_take_the_others_down() -> None:
+    broken, sound = FakeDuty("broken"), FakeDuty("sound")
+    broken.error = RuntimeError("broken")
+    Rota([broken, sound], threading.Event(), FakeClock()).run_due()
+
+    assert (broken.ticks, sound.ticks) == (1, 1)
+
+
+@pytest.mark.parametrize(("error", "traceback"), [(BrokerUnavailable("no Redis"), False), (ValueError("no idea"), True)])
+def test_a_failure_is_logged_with_a_traceback_only_if_it_is_a_surprise(
+    error: Exception, traceback: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    duty = FakeDuty("mirror")
+    duty.error = error
+    Rota([duty], threading.Event(), FakeClock()).run_due()
+
+    (entry,) = caplog.records
+    assert entry.getMessage() == f"mirror failed, again in 0.5 s: {error}"
+    assert bool(entry.exc_info) is traceback
+
+
+def test_a_duty_that_works_again_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "django_backie.duties")
+    clock, duty = FakeClock(), FakeDuty("mirror", delay=1.0)
+    rota = Rota([duty], threading.Event(), clock)
+    for error in (BrokerUnavailable(), None, None, BrokerUnavailable()):
+        duty.error = error
+        rota.run_due()
+        clock.time += 1.0
+
+    said = [entry.getMessage().split(":")[0] for entry in caplog.records]
+    assert said == ["mirror failed, again in 0.5 s", "mirror works again", "mirror failed, again in 0.5 s"]
+
+
+def test_the_loop_ends_when_it_is_stopped() -> None:
+    stop = threading.Event()
+
+    class Last(FakeDuty):
+        def tick(self) -> float:
+            stop.set()
+            return super().tick()
+
+    duty = Last()
+    Rota([duty], stop, FakeClock()).run()
+
+    assert duty.ticks == 1
+
+
+def test_a_stopped_loop_starts_nothing() -> None:
+    stop, duty = threading.Event(), FakeDuty()
+    stop.set()
+    Rota([duty], stop).run()
+
+    assert duty.ticks == 0
+
+
+def test_without_a_mirror_there_is_nothing_to_do_but_recovering(backend: Any) -> None:
+    assert [duty.name for duty in duties_of(backend)] == ["recover", "mirror", "relay", "reconcile", "prune"]
+
+    backend.config = replace(backend.config, databases=())
+    assert [duty.name for duty in duties_of(backend)] == ["recover"]
+
+
+# Recover.
+
+
+def test_recover_takes_back_what_a_dead_worker_holds(backend: Any, caplog: pytest.LogCaptureFixture) -> None:
+    job = make_job()
+    push(backend, job)
+    backend.broker.join("w1")
+    backend.broker.turn("w1", limit=1)
+    backend.broker.client.zadd(backend.broker.keys["w"], {"w1": 1})
+
+    assert Recover(backend.broker).tick() == 1.0
+    assert ready(backend) == [job.id]
+    assert "1 worker(s) died; 1 job(s) taken back" in caplog.text
+
+
+# Mirror.
+
+
+def test_mirror_writes_what_changed_and_lets_the_ended_go(backend: Any) -> None:
+    ended, waiting = make_job(args=[1, 2]), make_job(database="other", run_after=time.time() + DAY)
+    push(backend, ended, waiting)
+    run(backend)
+
+    assert Mirror(backend).tick() == Mirror.interval
+    assert (row_of(ended).state, row_of(ended).arguments) == ("SUCCESSFUL", {"a": 1, "b": 2})
+    assert row_of(waiting, "other").state == "SCHEDULED"
+    assert backend.broker.take(10) == []
+    assert backend.broker.missing([ended.id, waiting.id]) == [ended.id]
+
+
+def test_mirror_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mirror, "batch", 2)
+    push(backend, *(make_job() for _ in range(3)))
+    duty = Mirror(backend)
+
+    assert [duty.tick(), duty.tick()] == [0.0, Mirror.interval]
+    assert JobRow.objects.count() == 3
+
+
+def test_draining_mirrors_everything(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Mirror, "batch", 2)
+    push(backend, *(make_job() for _ in range(5)))
+    Mirror(backend).drain()
+
+    assert JobRow.objects.count() == 5
+    assert backend.broker.take(10) == []
+
+
+def test_a_database_that_is_down_loses_nothing(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job()
+    push(backend, job)
+    run(backend)
+    duty = Mirror(backend)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("django_backie.mirror.write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            duty.tick()
+    duty.tick()
+
+    assert row_of(job).state == "SUCCESSFUL"
+
+
+def test_a_change_during_the_write_is_mirrored_next(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job()
+    push(backend, job)
+    duty, take = Mirror(backend), backend.broker.take
+
+    def take_and_change(limit: int) -> Any:
+        snapshots = take(limit)
+        run(backend)
+        return snapshots
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(backend.broker), "take", lambda _, limit: take_and_change(limit))
+        duty.tick()
+    assert row_of(job).state == "READY"
+
+    duty.tick()
+    assert row_of(job).state == "SUCCESSFUL"
+
+
+def test_a_job_erased_during_the_write_does_not_come_back(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job(database="other")
+    push(backend, job)
+    run(backend, State.FAILED, note='{"n":1,"w":"w1","s":1.0,"e":2.0,"o":"failed","c":"E","m":"","t":""}')
+    take = backend.broker.take
+
+    def take_and_erase(limit: int) -> Any:
+        snapshots = take(limit)
+        backend.broker.erase([job.id])
+        return snapshots
+
+    monkeypatch.setattr(type(backend.broker), "take", lambda _, limit: take_and_erase(limit))
+    Mirror(backend).tick()
+
+    assert JobRow.objects.using("other").count() == Attempt.objects.using("other").count() == 0
+
+
+def test_secrets_do_not_reach_a_shown_column(backend: Any) -> None:
+    job = make_job(task="tests.app.tasks.pay", args=[5], kwargs={"pin": "hunter2", "api_token": "tk-4711"})
+    unknown = make_job(task="gone.tasks.pay", args=["hunter2"], kwargs={"api_token": "tk-4711", "amount": 5})
+    push(backend, job, unknown)
+    run(backend)
+    Mirror(backend).tick()
+
+    assert row_of(job).arguments == {"amount": 5, "pin": STARS, "api_token": STARS}
+    assert row_of(unknown).arguments == {"args": [STARS], "api_token": STARS, "amount": 5}
+    shown = str(JobRow.objects.defer("body").values_list())
+    assert "tk-4711" not in shown.replace(row_of(job).body, "")
+    assert "hunter2" not in row_of(job).body
+
+
+# Relay.
+
+
+def test_relay_pushes_what_never_arrived_in_order_and_once(backend: Any) -> None:
+    made = [make_job(created=CREATED - at) for at in (3, 2, 1)]
+    for job in reversed(made):
+        row(job)
+    row(make_job(created=CREATED + 100))
+    duty = Relay(backend, FakeClock(CREATED + 10))
+
+    assert [duty.tick(), duty.tick()] == [Relay.interval, Relay.interval]
+    assert ready(backend) == [job.id for job in made]
+
+
+def test_relay_serves_every_database(backend: Any) -> None:
+    here, there = make_job(), make_job(database="other", created=CREATED + 1)
+    row(here)
+    row(there, "other")
+    Relay(backend, FakeClock(CREATED + 10)).tick()
+
+    assert ready(backend) == [here.id, there.id]
+
+
+def test_relay_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "BATCH", 2)
+    for _ in range(2):
+        row(make_job())
+
+    assert Relay(backend, FakeClock(CREATED + 10)).tick() == 0.0
+
+
+def test_a_relayed_job_is_left_alone_once_the_mirror_has_seen_it(backend: Any) -> None:
+    job = make_job()
+    row(job)
+    duty = Relay(backend, FakeClock(CREATED + 10))
+    duty.tick()
+    run(backend)
+    Mirror(backend).tick()
+    duty.tick()
+
+    assert row_of(job).state == "SUCCESSFUL"
+    assert ready(backend) == []
+
+
+def test_relay_without_redis_leaves_the_rows(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job()
+    row(job)
+
+    def down(*_: Any) -> None:
+        raise BrokerUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(backend.broker), "enqueue", down)
+        with pytest.raises(BrokerUnavailable):
+            Relay(backend, FakeClock(CREATED + 10)).tick()
+    Relay(backend, FakeClock(CREATED + 10)).tick()
+
+    assert ready(backend) == [job.id]
+
+
+# Reconcile.
+
+
+def wipe(backend: Any) -> None:
+    """Empty the namespace, as a server that lost its memory."""
+    client = backend.broker.client
+    client.delete(*client.scan_iter(f"{backend.broker.keys.prefix}*", count=1000))
+
+
+def test_reconcile_brings_back_every_job_that_redis_has_lost(backend: Any, caplog: pytest.LogCaptureFixture) -> None:
+    here, there = make_job(), make_job(database="other")
+    push(backend, here, there)
+    Mirror(backend).tick()
+    wipe(backend)
+
+    assert Reconcile(backend, FakeClock(CREATED + 60)).tick() == Reconcile.interval
+    assert sorted(ready(backend)) == sorted([here.id, there.id])
+    assert "Redis had lost 1 job(s); brought back from 'other'" in caplog.text
+
+
+def test_reconcile_leaves_alone_what_has_ended(backend: Any) -> None:
+    push(backend, make_job(), make_job(database="other"))
+    run(backend)
+    Mirror(backend).tick()
+    Reconcile(backend, FakeClock(CREATED + 60)).tick()
+
+    assert ready(backend) == []
+
+
+def test_reconcile_leaves_alone_what_is_in_redis(backend: Any) -> None:
+    push(backend, make_job())
+    Mirror(backend).tick()
+    before = backend.broker.take(10)
+    Reconcile(backend, FakeClock(CREATED + 60)).tick()
+
+    assert backend.broker.take(10) == before == []
+    assert len(ready(backend)) == 1
+
+
+def test_a_running_job_that_redis_has_lost_runs_again_with_its_attempt_given_back(backend: Any) -> None:
+    job = make_job()
+    push(backend, job)
+    backend.broker.join("w1")
+    (lease,) = backend.broker.turn("w1", limit=1).leases
+    Mirror(backend).tick()
+    wipe(backend)
+    Reconcile(backend, FakeClock(CREATED + 60)).tick()
+    backend.broker.join("w2")
+
+    (again,) = backend.broker.turn("w2", limit=1).leases
+
+    assert (again.id, again.attempt) == (job.id, 1)
+    assert backend.broker.turn("w1", [Ending(job.id, lease.attempt, State.SUCCESSFUL)]).answers == ["STALE"]
+
+
+def test_a_scheduled_job_that_redis_has_lost_waits_for_its_time(backend: Any) -> None:
+    job = make_job(run_after=time.time() + DAY)
+    push(backend, job)
+    Mirror(backend).tick()
+    wipe(backend)
+    Reconcile(backend, FakeClock(CREATED + 60)).tick()
+
+    assert ready(backend) == []
+    assert backend.broker.inspect([job.id])[job.id].record.state is State.SCHEDULED
+
+
+def test_the_row_of_a_job_brought_back_follows_and_keeps_when_it_first_began(backend: Any) -> None:
+    job = make_job()
+    push(backend, job)
+    run(backend, State.RETRYABLE, delay=DAY, note='{"n":1,"w":"w1","s":1.0,"e":2.0,"o":"failed","c":"E","m":"","t":""}')
+    Mirror(backend).tick()
+    began = row_of(job).started_at
+    wipe(backend)
+    Reconcile(backend, FakeClock(CREATED + 60)).tick()
+    Mirror(backend).tick()
+
+    found = row_of(job)
+    assert (found.attempt, found.attempts.count()) == (1, 1)
+    assert found.started_at == began is not None
+
+
+def test_reconcile_counts_attempts_and_crashes_on(backend: Any) -> None:
+    job = make_job()
+    row(job, version=5, state="READY", attempt=2, crashes=2)
+    Reconcile(backend, FakeClock(CREATED + 60)).tick()
+    backend.broker.join("w1")
+
+    (lease,) = backend.broker.turn("w1", limit=1).leases
+
+    assert (lease.attempt, lease.crashes) == (3, 2)
+
+
+# Prune.
+
+
+def ended(state: str, days_ago: float, using: str = "default", **values: Any) -> Job:
+    job = make_job(database=using)
+    made = row(job, using, version=1, state=state, finished_at=moment(CREATED - days_ago * DAY), **values)
+    begun = moment(note()["s"])
+    made.attempts.create(number=1, worker="w1", outcome="failed", started_at=begun, finished_at=begun)
+    return job
+
+
+def left(using: str = "default") -> set[str]:
+    return {str(pk) for pk in JobRow.objects.using(using).values_list("pk", flat=True)}
+
+
+@pytest.mark.parametrize("using", ["default", "other"])
+def test_prune_deletes_by_retention_with_the_attempts(backend: Any, using: str) -> None:
+    kept = [ended("SUCCESSFUL", 6.9, using), ended("FAILED", 29.9, using), ended("CANCELLED", 29.9, using)]
+    for state, days in (("SUCCESSFUL", 7.1), ("FAILED", 30.1), ("CANCELLED", 30.1)):
+        ended(state, days, using)
+
+    assert Prune(backend, FakeClock()).tick() == Prune.interval
+    assert left(using) == {job.id for job in kept}
+    assert Attempt.objects.using(using).count() == len(kept)
+
+
+@pytest.mark.parametrize("state", ["SCHEDULED", "BLOCKED", "READY", "RUNNING", "RETRYABLE"])
+def test_prune_never_deletes_what_has_not_ended(backend: Any, state: str) -> None:
+    job = make_job(created=CREATED - 1000 * DAY)
+    row(job, version=1, state=state)
+    Prune(backend, FakeClock()).tick()
+
+    assert left() == {job.id}
+
+
+def test_prune_leaves_the_jobs_of_other_backends(backend: Any) -> None:
+    job = ended("SUCCESSFUL", 100, backend="now")
+    Prune(backend, FakeClock()).tick()
+
+    assert left() == {job.id}
+
+
+def test_prune_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Prune, "batch", 2)
+    oldest = [ended("SUCCESSFUL", days) for days in (8, 10, 9)]
+    duty = Prune(backend, FakeClock())
+
+    assert duty.tick() == 0.0
+    assert left() == {oldest[0].id}
+    assert duty.tick() == Prune.interval
+    assert left() == set()

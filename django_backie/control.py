@@ -137,11 +137,20 @@ def _by_broker(ids: Iterable[str], using: str, tally: _Tally) -> dict[RedisBroke
     rows = {str(row.pk): row for row in _rows(using).filter(pk__in=wanted)}
     grouped: dict[RedisBroker, list[Job]] = defaultdict(list)
     for job_id in wanted:
-        if job_id in rows:
-            grouped[compat.get_backend(rows[job_id].backend).broker].append(rows[job_id])
-        else:
+        if job_id not in rows:
             tally.refused.append((job_id, _("there is no such job")))
+        elif (broker := _broker_of(rows[job_id])) is None:
+            tally.refused.append((job_id, _("its backend is not configured any more")))
+        else:
+            grouped[broker].append(rows[job_id])
     return grouped
+
+
+def _broker_of(row: Job) -> RedisBroker | None:
+    try:
+        return getattr(compat.get_backend(row.backend), "broker", None)
+    except compat.InvalidTaskBackend:
+        return None
 
 
 def _may_retry(row: Job, tally: _Tally) -> bool:

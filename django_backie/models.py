@@ -77,8 +77,8 @@ class Job(models.Model):
         indexes = [
             models.Index(fields=["-enqueued_at", "-id"], name="backie_job_enqueued"),
             models.Index(fields=["state", "-enqueued_at", "-id"], name="backie_job_state"),
-            models.Index(fields=["queue", "state"], name="backie_job_queue"),
-            models.Index(fields=["task", "state"], name="backie_job_task"),
+            models.Index(fields=["queue", "-enqueued_at", "-id"], name="backie_job_queue"),
+            models.Index(fields=["task", "-enqueued_at", "-id"], name="backie_job_task"),
             models.Index(fields=["state", "finished_at"], name="backie_job_finished"),
             # The sweeper's: rows that have not reached Redis yet. Partial where the database can.
             models.Index(fields=["enqueued_at"], name="backie_job_outbox", condition=models.Q(version=0)),

@@ -14,13 +14,26 @@ from django_backie.core.states import State
 from django_backie.models import Job as JobRow
 from django_backie.moments import moment
 
+from .app import tasks
+
+# The worker that mirrors a job knows its task: so must whoever runs these tests.
+assert tasks.add.name
+
 CREATED = 1_700_000_000.123
 SIGNER = Signer.of([settings.SECRET_KEY])
 
 
 def make_job(**values: Any) -> Job:
     """Return a job; everything but what a test is about has a value."""
-    return Job(**{"id": ids.new_key(), "task": "tests.app.tasks.add", "queue": "default", "created": CREATED, **values})
+    return Job(
+        **{
+            "id": ids.new_key(),
+            "task": "tests.app.tasks.add",
+            "queue": "default",
+            "created": CREATED,
+            **values,
+        }
+    )
 
 
 def body_of(job: Job) -> str:
@@ -28,7 +41,9 @@ def body_of(job: Job) -> str:
     return codec.pack(job, SIGNER, 128 * 1024).body
 
 
-def snapshot_of(job: Job, version: int, state: State = State.READY, body: str | None = None, **values: Any) -> Snapshot:
+def snapshot_of(
+    job: Job, version: int, state: State = State.READY, body: str | None = None, **values: Any
+) -> Snapshot:
     """Return a job as Redis has it."""
     return Snapshot(job.id, version, body_of(job) if body is None else body, Record(state, version, **values))
 
@@ -52,6 +67,12 @@ def row_of(job: Job, using: str = "default") -> JobRow:
 
 def row(job: Job, using: str = "default", **values: Any) -> JobRow:
     """Write the row of a job as the outbox or the mirror would have."""
-    defaults = {"id": job.id, "task": job.task, "backend": job.backend, "queue": job.queue, "priority": job.priority}
+    defaults = {
+        "id": job.id,
+        "task": job.task,
+        "backend": job.backend,
+        "queue": job.queue,
+        "priority": job.priority,
+    }
     defaults |= {"body": body_of(job), "enqueued_at": moment(job.created), "run_after": moment(job.run_after)}
     return JobRow.objects.using(using).create(**{**defaults, **values})

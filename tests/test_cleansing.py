@@ -37,7 +37,9 @@ def test_nothing_more_is_hidden_where_nothing_is_sensitive() -> None:
 def test_secrets_are_found_at_any_depth() -> None:
     arguments = {"order": {"lines": [{"pin": 1, "sku": "x"}, ({"api_key": "k"},)]}}
 
-    assert cleanse(arguments, ["pin"]) == {"order": {"lines": [{"pin": STARS, "sku": "x"}, [{"api_key": STARS}]]}}
+    assert cleanse(arguments, ["pin"]) == {
+        "order": {"lines": [{"pin": STARS, "sku": "x"}, [{"api_key": STARS}]]}
+    }
 
 
 def test_a_whole_structure_under_a_secret_name_is_hidden() -> None:
@@ -84,7 +86,11 @@ def test_the_arguments_themselves_are_not_changed() -> None:
 
 
 def test_secret_values_are_collected_the_longest_first() -> None:
-    arguments = {"password": "hunter2", "card": {"number": 4111111111111111, "holders": ["Ann Example"]}, "amount": 12345}
+    arguments = {
+        "password": "hunter2",
+        "card": {"number": 4111111111111111, "holders": ["Ann Example"]},
+        "amount": 12345,
+    }
 
     assert secrets_in(arguments) == ["4111111111111111", "Ann Example", "hunter2"]
 

@@ -98,7 +98,9 @@ def test_every_option_is_a_field_of_the_configuration() -> None:
     assert {name.lower() for name in conf.RULES} == {field.name for field in fields(conf.Config)} - {"alias"}
 
 
-@pytest.mark.parametrize(("name", "nearest"), [("NAMESPCE", "NAMESPACE"), ("databases", "DATABASES"), ("Lease", "LEASE")])
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("NAMESPCE", "NAMESPACE"), ("databases", "DATABASES"), ("Lease", "LEASE")]
+)
 def test_an_unknown_option_names_the_nearest(name: str, nearest: str) -> None:
     (problem,) = conf.problems({name: 1})
 
@@ -123,7 +125,9 @@ def test_a_wrong_option_is_also_an_error_of_django() -> None:
         conf.parse("default", {"LEASE": 1})
 
 
-def test_the_address_comes_from_the_option_the_environment_or_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_comes_from_the_option_the_environment_or_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("REDIS_URL", raising=False)
     assert conf.parse("default", {}).url == "redis://localhost:6379/0"
 
@@ -146,7 +150,12 @@ def test_the_defaults_are_the_published_ones() -> None:
     config = conf.parse("default", {"URL": "redis://x", "NAMESPACE": "n"})
 
     assert config == conf.Config(alias="default", url="redis://x", namespace="n")
-    assert (config.durability, config.lease, config.max_payload, config.max_result) == ("outbox", 15.0, 131072, 65536)
+    assert (config.durability, config.lease, config.max_payload, config.max_result) == (
+        "outbox",
+        15.0,
+        131072,
+        65536,
+    )
     assert (config.retention, config.retention_failed) == (timedelta(days=7), timedelta(days=30))
     assert (config.backoff, config.timeout) == (DEFAULT_BACKOFF, DEFAULT_TIMEOUT)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -108,7 +109,7 @@ def test_a_duty_that_fails_is_tried_again_at_growing_distances() -> None:
             times.append(clock.time - CREATED)
         clock.time += 0.25
 
-    gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
     assert gaps[:6] == [0.5, 1.0, 2.0, 4.0, 8.0, LONGEST_PAUSE]
     assert set(gaps[6:]) == {LONGEST_PAUSE}
 
@@ -121,7 +122,9 @@ def test_a_duty_that_fails_does_not_take_the_others_down() -> None:
     assert (broken.ticks, sound.ticks) == (1, 1)
 
 
-@pytest.mark.parametrize(("error", "traceback"), [(BrokerUnavailable("no Redis"), False), (ValueError("no idea"), True)])
+@pytest.mark.parametrize(
+    ("error", "traceback"), [(BrokerUnavailable("no Redis"), False), (ValueError("no idea"), True)]
+)
 def test_a_failure_is_logged_with_a_traceback_only_if_it_is_a_surprise(
     error: Exception, traceback: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -206,7 +209,9 @@ def test_mirror_writes_what_changed_and_lets_the_ended_go(backend: Any) -> None:
     assert backend.broker.missing([ended.id, waiting.id]) == [ended.id]
 
 
-def test_mirror_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mirror_does_not_pause_while_there_is_a_full_batch(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Mirror, "batch", 2)
     push(backend, *(make_job() for _ in range(3)))
     duty = Mirror(backend)
@@ -258,7 +263,9 @@ def test_a_change_during_the_write_is_mirrored_next(backend: Any, monkeypatch: p
     assert row_of(job).state == "SUCCESSFUL"
 
 
-def test_a_job_erased_during_the_write_does_not_come_back(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_erased_during_the_write_does_not_come_back(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = make_job(database="other")
     push(backend, job)
     run(backend, State.FAILED, note='{"n":1,"w":"w1","s":1.0,"e":2.0,"o":"failed","c":"E","m":"","t":""}')
@@ -277,16 +284,23 @@ def test_a_job_erased_during_the_write_does_not_come_back(backend: Any, monkeypa
 
 def test_secrets_do_not_reach_a_shown_column(backend: Any) -> None:
     job = make_job(task="tests.app.tasks.pay", args=[5], kwargs={"pin": "hunter2", "api_token": "tk-4711"})
-    unknown = make_job(task="gone.tasks.pay", args=["hunter2"], kwargs={"api_token": "tk-4711", "amount": 5})
-    push(backend, job, unknown)
+    push(backend, job)
     run(backend)
     Mirror(backend).tick()
 
-    assert row_of(job).arguments == {"amount": 5, "pin": STARS, "api_token": STARS}
-    assert row_of(unknown).arguments == {"args": [STARS], "api_token": STARS, "amount": 5}
-    shown = str(JobRow.objects.defer("body").values_list())
-    assert "tk-4711" not in shown.replace(row_of(job).body, "")
-    assert "hunter2" not in row_of(job).body
+    found = row_of(job)
+    assert found.arguments == {"amount": 5, "pin": STARS, "api_token": STARS}
+    assert found.body == "", "a success needs it only for its exact arguments"
+
+
+def test_a_task_that_this_worker_does_not_know_may_have_secrets_of_any_name(backend: Any) -> None:
+    job = make_job(
+        task="newer.tasks.pay", args=["hunter2"], kwargs={"api_token": "hunter2", "pin": "hunter2"}
+    )
+    push(backend, job)
+    Mirror(backend).tick()
+
+    assert "hunter2" not in str(row_of(job).arguments)
 
 
 # Relay.
@@ -312,7 +326,9 @@ def test_relay_serves_every_database(backend: Any) -> None:
     assert ready(backend) == [here.id, there.id]
 
 
-def test_relay_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relay_does_not_pause_while_there_is_a_full_batch(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(outbox, "BATCH", 2)
     for _ in range(2):
         row(make_job())
@@ -358,7 +374,9 @@ def wipe(backend: Any) -> None:
     client.delete(*client.scan_iter(f"{backend.broker.keys.prefix}*", count=1000))
 
 
-def test_reconcile_brings_back_every_job_that_redis_has_lost(backend: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_reconcile_brings_back_every_job_that_redis_has_lost(
+    backend: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     here, there = make_job(), make_job(database="other")
     push(backend, here, there)
     Mirror(backend).tick()
@@ -418,7 +436,12 @@ def test_a_scheduled_job_that_redis_has_lost_waits_for_its_time(backend: Any) ->
 def test_the_row_of_a_job_brought_back_follows_and_keeps_when_it_first_began(backend: Any) -> None:
     job = make_job()
     push(backend, job)
-    run(backend, State.RETRYABLE, delay=DAY, note='{"n":1,"w":"w1","s":1.0,"e":2.0,"o":"failed","c":"E","m":"","t":""}')
+    run(
+        backend,
+        State.RETRYABLE,
+        delay=DAY,
+        note='{"n":1,"w":"w1","s":1.0,"e":2.0,"o":"failed","c":"E","m":"","t":""}',
+    )
     Mirror(backend).tick()
     began = row_of(job).started_at
     wipe(backend)
@@ -483,7 +506,9 @@ def test_prune_leaves_the_jobs_of_other_backends(backend: Any) -> None:
     assert left() == {job.id}
 
 
-def test_prune_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prune_does_not_pause_while_there_is_a_full_batch(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Prune, "batch", 2)
     oldest = [ended("SUCCESSFUL", days) for days in (8, 10, 9)]
     duty = Prune(backend, FakeClock())

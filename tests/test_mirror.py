@@ -45,10 +45,21 @@ def life(job: Job) -> list[Snapshot]:
     return [
         snapshot_of(job, 1),
         snapshot_of(job, 2, State.RUNNING, attempt=1, worker="w1", started=CREATED + 1, **at),
-        snapshot_of(job, 3, State.RETRYABLE, attempt=1, worker="w1", due=CREATED + 10, attempts=(first,), **at),
-        snapshot_of(job, 4, State.RUNNING, attempt=2, worker="w2", started=CREATED + 10, attempts=(first,), **at),
         snapshot_of(
-            job, 5, State.SUCCESSFUL, attempt=2, worker="w2", finished=CREATED + 11, attempts=(first, second), **at
+            job, 3, State.RETRYABLE, attempt=1, worker="w1", due=CREATED + 10, attempts=(first,), **at
+        ),
+        snapshot_of(
+            job, 4, State.RUNNING, attempt=2, worker="w2", started=CREATED + 10, attempts=(first,), **at
+        ),
+        snapshot_of(
+            job,
+            5,
+            State.SUCCESSFUL,
+            attempt=2,
+            worker="w2",
+            finished=CREATED + 11,
+            attempts=(first, second),
+            **at,
         ),
     ]
 
@@ -56,7 +67,9 @@ def life(job: Job) -> list[Snapshot]:
 def seen(job: Job) -> tuple[Any, ...]:
     """Return everything that the table says of a job."""
     found = JobRow.objects.filter(pk=job.id).values().get()
-    attempts = Attempt.objects.filter(job_id=job.id).order_by("number").values_list("number", "outcome", "retry_at")
+    attempts = (
+        Attempt.objects.filter(job_id=job.id).order_by("number").values_list("number", "outcome", "retry_at")
+    )
     return found, list(attempts)
 
 
@@ -69,7 +82,12 @@ def test_a_new_job_becomes_a_row() -> None:
 
     found = row_of(job)
 
-    assert (found.task, found.queue, found.priority, found.backend) == ("tests.app.tasks.add", "mail", 7, "now")
+    assert (found.task, found.queue, found.priority, found.backend) == (
+        "tests.app.tasks.add",
+        "mail",
+        7,
+        "now",
+    )
     assert (found.state, found.version, found.max_attempts) == ("SCHEDULED", 5, 9)
     assert found.arguments == {"to": "ä", "args": [1]}
     assert found.body == body_of(job)
@@ -104,7 +122,11 @@ def test_a_failed_job_shows_its_last_error() -> None:
 
     found = row_of(job)
 
-    assert (found.error_class, found.error_message, found.crashes) == ("shop.errors.Declined", "card declined", 1)
+    assert (found.error_class, found.error_message, found.crashes) == (
+        "shop.errors.Declined",
+        "card declined",
+        1,
+    )
 
 
 def test_a_retry_that_is_due_later_shows_when() -> None:
@@ -114,7 +136,9 @@ def test_a_retry_that_is_due_later_shows_when() -> None:
     assert row_of(job).run_after == time_of(CREATED + 99)
 
 
-@pytest.mark.parametrize("order", list(itertools.permutations(range(5))), ids=lambda order: "".join(map(str, order)))
+@pytest.mark.parametrize(
+    "order", list(itertools.permutations(range(5))), ids=lambda order: "".join(map(str, order))
+)
 def test_snapshots_may_come_in_any_order_one_by_one(order: tuple[int, ...]) -> None:
     job, straight = make_job(), make_job()
     for snapshot in life(straight):
@@ -187,7 +211,8 @@ def test_arguments_are_written_once_and_never_changed_by_a_later_state() -> None
 
 
 @pytest.mark.parametrize(
-    ("state", "kept"), [(State.SUCCESSFUL, False), (State.FAILED, True), (State.CANCELLED, True), (State.RUNNING, True)]
+    ("state", "kept"),
+    [(State.SUCCESSFUL, False), (State.FAILED, True), (State.CANCELLED, True), (State.RUNNING, True)],
 )
 def test_the_body_of_a_success_is_not_kept_where_it_holds_a_secret(state: State, kept: bool) -> None:
     job = make_job(kwargs={"password": "hunter2"})
@@ -229,7 +254,10 @@ def test_a_job_without_a_body_is_passed_over() -> None:
 
 def test_each_job_goes_to_its_own_database() -> None:
     here, there = make_job(), make_job(database="other")
-    write(snapshot_of(here, 1, State.FAILED, attempts=(note(),)), snapshot_of(there, 1, State.FAILED, attempts=(note(),)))
+    write(
+        snapshot_of(here, 1, State.FAILED, attempts=(note(),)),
+        snapshot_of(there, 1, State.FAILED, attempts=(note(),)),
+    )
 
     assert row_of(here).attempts.count() == 1
     assert row_of(there, "other").attempts.count() == 1
@@ -246,7 +274,11 @@ def test_a_job_of_a_database_without_a_job_table_goes_to_the_first() -> None:
 def test_texts_longer_than_their_columns_are_cut() -> None:
     job = make_job(task="t" * 300)
     error = note(1, c="c" * 300, m="m" * 900)
-    write(snapshot_of(job, 1, State.FAILED, worker="w" * 200, reason="r" * 300, attempts=({**error, "w": "w" * 200},)))
+    write(
+        snapshot_of(
+            job, 1, State.FAILED, worker="w" * 200, reason="r" * 300, attempts=({**error, "w": "w" * 200},)
+        )
+    )
 
     found = row_of(job)
 

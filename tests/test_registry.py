@@ -12,7 +12,6 @@ import pytest
 from django_backie import registry
 from django_backie.exceptions import UnknownTask
 
-
 # An app's tasks are registered when its module is first imported: that must not happen in a registry of one test.
 discovered = registry.discover()
 
@@ -53,7 +52,9 @@ def test_a_task_is_found_by_its_name() -> None:
 def test_an_unknown_name_names_the_nearest() -> None:
     registry.register("shop.tasks.send_mail", task_of(first))
 
-    with pytest.raises(UnknownTask, match=r"registered as 'shop.tasks.send_mial', did you mean 'shop.tasks.send_mail'\?"):
+    with pytest.raises(
+        UnknownTask, match=r"registered as 'shop.tasks.send_mial', did you mean 'shop.tasks.send_mail'\?"
+    ):
         registry.get("shop.tasks.send_mial")
 
 

@@ -107,6 +107,9 @@ def reason_in(request: HttpRequest) -> str:
 
 def perform(request: HttpRequest, jobs: list[Job], alias: str, verb: Verb, reason: str = "") -> None:
     """Carry a verb out on these jobs, write down what was done, and tell the user."""
+    if not jobs:
+        messages.warning(request, _("None of the selected jobs matches the filters any more."))
+        return
     try:
         report = verb.carry_out([str(job.pk) for job in jobs], using=databases.writing(alias), reason=reason)
     except BrokerUnavailable as error:

@@ -43,7 +43,9 @@ class Signer:
     def accepts(self, message: bytes, signature: str) -> bool:
         """Tell whether any of the keys made this signature, in constant time for each."""
         # compare_digest refuses other text with a TypeError.
-        return signature.isascii() and any(hmac.compare_digest(_signature(key, message), signature) for key in self.keys)
+        return signature.isascii() and any(
+            hmac.compare_digest(_signature(key, message), signature) for key in self.keys
+        )
 
 
 def _signature(key: bytes, message: bytes) -> str:

@@ -124,6 +124,12 @@ def test_an_action_returns_to_the_list_and_keeps_the_filters(root, make_job, fak
     assert response.url == f"{LIST}?state=FAILED"
 
 
+def test_jobs_that_left_the_filter_meanwhile_are_told_of(root, make_job, fake_control):
+    words = told(act(root, "retry_jobs", make_job(state="READY"), url=f"{LIST}?state=FAILED"))
+    assert words == ["None of the selected jobs matches the filters any more."]
+    assert fake_control.calls == []
+
+
 def test_a_link_cannot_act(root, make_job, fake_control):
     assert root.get(page_of(make_job(state="FAILED"), "retry")).status_code == 405
     assert fake_control.calls == []

@@ -18,7 +18,11 @@ NOTE = '{"n":1,"w":"w1","s":1.0,"e":2.0,"o":"failed"}'
 
 
 def job(
-    job_id: str, queue: str = "default", priority: int = 0, run_after: float | None = None, envelope: str = "{}"
+    job_id: str,
+    queue: str = "default",
+    priority: int = 0,
+    run_after: float | None = None,
+    envelope: str = "{}",
 ) -> Packed:
     """Return a job as the broker takes it; the scripts read nothing of a body but its head."""
     return Packed(job_id, queue, priority, f"1\n{queue}\n{priority}\nsignature\n{envelope}", run_after)
@@ -50,7 +54,9 @@ def order(broker: RedisBroker, limit: int = 100, **options: Any) -> list[str]:
     return ids_of(claim(broker, limit, worker="order", **options))
 
 
-def end(broker: RedisBroker, lease: Lease, state: State = State.SUCCESSFUL, worker: str = WORKER, **values: Any) -> str:
+def end(
+    broker: RedisBroker, lease: Lease, state: State = State.SUCCESSFUL, worker: str = WORKER, **values: Any
+) -> str:
     """End an attempt and return the answer."""
     return broker.turn(worker, [Ending(lease.id, lease.attempt, state, **values)]).answers[0]
 
@@ -76,7 +82,9 @@ def marked(broker: RedisBroker) -> dict[str, int]:
 def make_due(broker: RedisBroker, *ids: str) -> None:
     """Make waiting jobs due, as if their time had come; the first named was due first."""
     for at, job_id in enumerate(ids, 1):
-        assert broker.client.zadd(broker.keys["s"], {job_id: at}, xx=True, ch=True) == 1, f"{job_id} does not wait"
+        assert broker.client.zadd(broker.keys["s"], {job_id: at}, xx=True, ch=True) == 1, (
+            f"{job_id} does not wait"
+        )
 
 
 def lapse(broker: RedisBroker, worker: str = WORKER) -> None:

@@ -45,7 +45,8 @@ def test_a_scheduled_job_never_becomes_due(broker: RedisBroker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "refund"), [(State.RETRYABLE, False), (State.SCHEDULED, True), (State.READY, True), (State.BLOCKED, True)]
+    ("state", "refund"),
+    [(State.RETRYABLE, False), (State.SCHEDULED, True), (State.READY, True), (State.BLOCKED, True)],
 )
 def test_a_job_that_came_back_is_cancelled(broker: RedisBroker, state: State, refund: bool) -> None:
     run(broker, "a", state, refund=refund, delay=HOUR)
@@ -113,7 +114,9 @@ def test_without_a_mirror_a_cancelled_job_expires(broker: RedisBroker) -> None:
     broker.enqueue([job("a")])
     broker.cancel(["a"])
 
-    assert broker.client.zscore(broker.keys["x"], "a") - now_ms(broker) == pytest.approx(30 * 86_400_000, abs=5000)
+    assert broker.client.zscore(broker.keys["x"], "a") - now_ms(broker) == pytest.approx(
+        30 * 86_400_000, abs=5000
+    )
 
 
 def test_a_cancelled_job_is_not_promoted(broker: RedisBroker) -> None:

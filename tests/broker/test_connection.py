@@ -37,7 +37,9 @@ def mute_port() -> Iterator[int]:
 
 
 def broker_at(port: int) -> RedisBroker:
-    return RedisBroker(Config(alias="default", url=f"redis://user:hunter2@127.0.0.1:{port}/3", namespace="test-none"))
+    return RedisBroker(
+        Config(alias="default", url=f"redis://user:hunter2@127.0.0.1:{port}/3", namespace="test-none")
+    )
 
 
 def test_a_refused_connection_names_the_address_and_no_password(free_port: int) -> None:
@@ -50,17 +52,21 @@ def test_a_refused_connection_names_the_address_and_no_password(free_port: int) 
 
 
 def test_a_missing_socket_is_named() -> None:
-    broker = RedisBroker(Config(alias="default", url="unix:///nowhere/redis.sock?db=1", namespace="test-none"))
+    broker = RedisBroker(
+        Config(alias="default", url="unix:///nowhere/redis.sock?db=1", namespace="test-none")
+    )
 
     with pytest.raises(BrokerUnavailable, match=r"Redis at /nowhere/redis\.sock is not available"):
         broker.take(1)
 
 
-def test_a_frozen_server_is_given_up_after_one_timeout(mute_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_frozen_server_is_given_up_after_one_timeout(
+    mute_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connection, "TIMEOUT", 0.05)
     begun = time.monotonic()
 
-    with pytest.raises(BrokerUnavailable, match="not available: .*[Tt]ime"):
+    with pytest.raises(BrokerUnavailable, match=r"not available: .*[Tt]ime"):
         broker_at(mute_port).take(1)
 
     assert time.monotonic() - begun < 0.15, "a timeout is not repeated"
@@ -97,17 +103,20 @@ def test_a_broken_connection_is_repeated_once(redis_url: str, monkeypatch: pytes
     ids=lambda error: type(error).__name__,
 )
 def test_what_another_try_may_change_is_unavailable(error: Exception) -> None:
-    with pytest.raises(BrokerUnavailable, match="Redis at example:6379/0 is not available: .+") as caught:
-        with connection.translated("redis://:secret@example/0"):
-            raise error
+    said = r"^Redis at example:6379/0 is not available: .+"
+    with (
+        pytest.raises(BrokerUnavailable, match=said) as caught,
+        connection.translated("redis://:secret@example/0"),
+    ):
+        raise error
 
     assert caught.value.__cause__ is error
 
 
 def test_what_no_other_try_can_change_is_an_error() -> None:
-    with pytest.raises(BrokerError, match="Redis at example:6379/0 refused: WRONGTYPE") as caught:
-        with connection.translated("redis://example"):
-            raise redis.exceptions.ResponseError("WRONGTYPE")
+    said = "Redis at example:6379/0 refused: WRONGTYPE"
+    with pytest.raises(BrokerError, match=said) as caught, connection.translated("redis://example"):
+        raise redis.exceptions.ResponseError("WRONGTYPE")
 
     assert not isinstance(caught.value, BrokerUnavailable)
 
@@ -115,7 +124,7 @@ def test_what_no_other_try_can_change_is_an_error() -> None:
 def test_an_error_in_a_script_is_an_error(broker: RedisBroker) -> None:
     broker.client.set(broker.keys["b"], "a string where a hash belongs")
 
-    with pytest.raises(BrokerError, match="refused: .*WRONGTYPE"):
+    with pytest.raises(BrokerError, match=r"refused: .*WRONGTYPE"):
         broker.enqueue([job("a")])
 
 
@@ -166,7 +175,9 @@ def test_a_socket_gets_no_options_of_tcp() -> None:
     assert "socket_keepalive" not in given
 
 
-@pytest.mark.parametrize(("url", "secure"), [("valkey://cache", False), ("valkeys://cache", True), ("rediss://c", True)])
+@pytest.mark.parametrize(
+    ("url", "secure"), [("valkey://cache", False), ("valkeys://cache", True), ("rediss://c", True)]
+)
 def test_the_names_of_valkey_are_understood(url: str, secure: bool) -> None:
     pool = connection.command_client(url).connection_pool
 

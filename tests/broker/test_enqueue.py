@@ -110,7 +110,9 @@ def test_without_a_mirror_nothing_is_marked(broker: RedisBroker) -> None:
     ("queues", "mode", "wakes"),
     [(["mail"], "only", True), (["other"], "only", False), ([], "all", True)],
 )
-def test_a_worker_that_serves_the_queue_is_woken(broker: RedisBroker, queues: list[str], mode: str, wakes: bool) -> None:
+def test_a_worker_that_serves_the_queue_is_woken(
+    broker: RedisBroker, queues: list[str], mode: str, wakes: bool
+) -> None:
     listener = Listener(broker, queues, mode, longest=1.0)  # type: ignore[arg-type]
     broker.enqueue([job("a", queue="mail")])
 

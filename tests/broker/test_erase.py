@@ -7,7 +7,20 @@ import pytest
 from django_backie.broker.redis import RedisBroker
 from django_backie.core.states import State
 
-from .support import HOUR, WORKER, claim, end, far_future, job, jobs, marked, now_ms, order, run, without_mirror
+from .support import (
+    HOUR,
+    WORKER,
+    claim,
+    end,
+    far_future,
+    job,
+    jobs,
+    marked,
+    now_ms,
+    order,
+    run,
+    without_mirror,
+)
 
 
 def traces(broker: RedisBroker, job_id: str) -> list[str]:
@@ -16,7 +29,13 @@ def traces(broker: RedisBroker, job_id: str) -> list[str]:
     for key in broker.client.scan_iter(f"{broker.config.namespace}:*", count=1000):
         name = key.removeprefix(broker.keys.prefix)
         kind = broker.client.type(key)
-        members = broker.client.hkeys(key) if kind == "hash" else broker.client.zrange(key, 0, -1) if kind == "zset" else []
+        members = (
+            broker.client.hkeys(key)
+            if kind == "hash"
+            else broker.client.zrange(key, 0, -1)
+            if kind == "zset"
+            else []
+        )
         if name != "e" and job_id in members:
             found.append(name)
     return found
@@ -81,7 +100,9 @@ def test_nothing_to_erase_is_no_error(broker: RedisBroker) -> None:
 def test_a_tombstone_stands_for_an_hour(broker: RedisBroker) -> None:
     broker.erase(["a"])
 
-    assert broker.client.zscore(broker.keys["e"], "a") - now_ms(broker) == pytest.approx(HOUR * 1000, abs=1000)
+    assert broker.client.zscore(broker.keys["e"], "a") - now_ms(broker) == pytest.approx(
+        HOUR * 1000, abs=1000
+    )
 
 
 def test_former_tombstones_are_cleared_away(broker: RedisBroker) -> None:

@@ -27,7 +27,10 @@ def test_an_untried_job_is_ready_or_scheduled(broker: RedisBroker) -> None:
     found = broker.inspect(["a", "b"])
 
     assert (found["a"].record.state, found["a"].record.due) == (State.READY, None)
-    assert (found["b"].record.state, found["b"].record.due) == (State.SCHEDULED, pytest.approx(when, abs=0.001))
+    assert (found["b"].record.state, found["b"].record.due) == (
+        State.SCHEDULED,
+        pytest.approx(when, abs=0.001),
+    )
 
 
 def test_a_tried_job_is_shown_with_its_attempts(broker: RedisBroker) -> None:

@@ -66,7 +66,10 @@ def test_included_files_stand_before_the_script() -> None:
 
 @pytest.mark.parametrize("name", scripts.names())
 def test_a_script_includes_no_file_twice_and_none_that_is_missing(name: str) -> None:
-    header = next((line for line in (LUA / f"{name}.lua").read_text().splitlines() if line.startswith("-- include:")), "")
+    header = next(
+        (line for line in (LUA / f"{name}.lua").read_text().splitlines() if line.startswith("-- include:")),
+        "",
+    )
     includes = header.removeprefix("-- include:").split()
 
     assert len(includes) == len(set(includes))

@@ -234,7 +234,9 @@ def test_versions_grow_even_if_the_clock_stands_still(broker: RedisBroker) -> No
 @pytest.mark.parametrize(
     ("state", "days"), [(State.SUCCESSFUL, 7), (State.FAILED, 30), (State.CANCELLED, 30)]
 )
-def test_without_a_mirror_an_ended_job_expires_by_its_retention(broker: RedisBroker, state: State, days: int) -> None:
+def test_without_a_mirror_an_ended_job_expires_by_its_retention(
+    broker: RedisBroker, state: State, days: int
+) -> None:
     broker = without_mirror(broker)
     broker.enqueue([job("a")])
     end(broker, claim(broker)[0], state)

@@ -8,7 +8,22 @@ from django_backie.broker.redis import Listener, RedisBroker
 from django_backie.broker.replies import Ending
 from django_backie.core.states import State
 
-from .support import HOUR, WORKER, claim, end, far_future, ids_of, job, jobs, lose, make_due, marked, now_ms, order, record
+from .support import (
+    HOUR,
+    WORKER,
+    claim,
+    end,
+    far_future,
+    ids_of,
+    job,
+    jobs,
+    lose,
+    make_due,
+    marked,
+    now_ms,
+    order,
+    record,
+)
 
 
 def test_a_worker_without_a_lease_gets_nothing(broker: RedisBroker) -> None:
@@ -85,7 +100,9 @@ def test_the_number_of_jobs_held_is_told(broker: RedisBroker) -> None:
 
 
 def test_named_queues_are_served_in_strict_order(broker: RedisBroker) -> None:
-    broker.enqueue([job("b1", queue="b", priority=100), job("a1", queue="a"), job("a2", queue="a", priority=-100)])
+    broker.enqueue(
+        [job("b1", queue="b", priority=100), job("a1", queue="a"), job("a2", queue="a", priority=-100)]
+    )
 
     assert order(broker, queues=["a", "b"], mode="only") == ["a1", "a2", "b1"]
 

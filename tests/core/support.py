@@ -14,4 +14,12 @@ JOB_ID = "0193d5a0-0000-7000-8000-000000000001"
 
 def make_job(**values: Any) -> Job:
     """Return a job; everything but what a test is about has a value."""
-    return Job(**{"id": JOB_ID, "task": "shop.tasks.send", "queue": "default", "created": 1_700_000_000.123, **values})
+    return Job(
+        **{
+            "id": JOB_ID,
+            "task": "shop.tasks.send",
+            "queue": "default",
+            "created": 1_700_000_000.123,
+            **values,
+        }
+    )

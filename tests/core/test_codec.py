@@ -40,7 +40,9 @@ scalars = (
 )
 keys = texts | st.sampled_from(["__t", "v", "a", "k"])
 values = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4), max_leaves=12
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
+    max_leaves=12,
 )
 
 
@@ -214,7 +216,9 @@ def test_five_random_lines_are_unreadable_and_nothing_worse(lines: list[str]) ->
         codec.unpack(JOB_ID, "\n".join(["1", *lines]), SIGNER)
 
 
-@pytest.mark.parametrize("envelope", ["", "null", "[]", "{}", '{"t":1', '{"t":"x","c":"soon"}', "[" * 100_000, '{"c":1}'])
+@pytest.mark.parametrize(
+    "envelope", ["", "null", "[]", "{}", '{"t":1', '{"t":"x","c":"soon"}', "[" * 100_000, '{"c":1}']
+)
 def test_a_signed_envelope_that_is_none_is_unreadable(envelope: str) -> None:
     signature = SIGNER.sign(codec._signed(JOB_ID, "q", "0", envelope))
 
@@ -235,7 +239,9 @@ def test_no_damage_to_one_character_goes_unnoticed(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 200, "ä" * 100])
 def test_arguments_beyond_the_limit_are_refused_with_their_size(text: str) -> None:
-    with pytest.raises(PayloadTooLarge, match=r"shop\.tasks\.send take 2\d\d bytes, more than the 150 of MAX_PAYLOAD"):
+    with pytest.raises(
+        PayloadTooLarge, match=r"shop\.tasks\.send take 2\d\d bytes, more than the 150 of MAX_PAYLOAD"
+    ):
         codec.pack(make_job(args=[text]), SIGNER, 150)
 
 
@@ -248,7 +254,9 @@ def test_the_limit_itself_is_allowed() -> None:
 
 
 def test_an_argument_that_cannot_be_written_is_named_with_its_task() -> None:
-    with pytest.raises(UnserializableValue, match=r"kwargs of shop\.tasks\.send: nan \(float\) at \['rate'\] cannot"):
+    with pytest.raises(
+        UnserializableValue, match=r"kwargs of shop\.tasks\.send: nan \(float\) at \['rate'\] cannot"
+    ):
         codec.pack(make_job(kwargs={"rate": math.nan}), SIGNER, LIMIT)
 
 

@@ -57,12 +57,18 @@ def test_an_unknown_tag_is_left_as_it_is(text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([{"user": object}], r"<class 'object'> \(type\) at \[0\]\['user'\] cannot be written as JSON; pass plain values"),
+        (
+            [{"user": object}],
+            r"<class 'object'> \(type\) at \[0\]\['user'\] cannot be written as JSON; pass plain values",
+        ),
         ({1, 2}, r"\{1, 2\} \(set\) cannot be written as JSON; pass a list"),
         (frozenset(), r"frozenset\(\) \(frozenset\) cannot be written as JSON; pass a list"),
         ([math.inf], r"inf \(float\) at \[0\] cannot be written as JSON; NaN and infinity are not JSON"),
         ({"a": (0, -math.inf)}, r"-inf \(float\) at \['a'\]\[1\] cannot"),
-        (b"\xff", r"b'\\xff' \(bytes\) cannot be written as JSON; bytes must be UTF-8 text, encode them with base64"),
+        (
+            b"\xff",
+            r"b'\\xff' \(bytes\) cannot be written as JSON; bytes must be UTF-8 text, encode them with base64",
+        ),
         ({"a": {(1, 2): 3}}, r"key \(1, 2\) of the mapping at \['a'\] must be a string"),
         ({b"k": 1}, r"key b'k' of the mapping must be a string"),
         (SimpleNamespace(_meta=1, pk=7), r"; pass its primary key and load it in the task"),

@@ -42,7 +42,10 @@ TABLE: list[tuple[Outcome, list[Transition]]] = [
     (Succeeded("42"), [SUCCESS] * 4),
     (Failed(FAILURE), [retried("failed", 10), retried("failed", 20), FAILED_FOR_GOOD, FAILED_FOR_GOOD]),
     (Failed(FAILURE, final=True), [FAILED_FOR_GOOD] * 4),
-    (TimedOut(FAILURE), [retried("timed_out", 10), retried("timed_out", 20), TIMED_OUT_FOR_GOOD, TIMED_OUT_FOR_GOOD]),
+    (
+        TimedOut(FAILURE),
+        [retried("timed_out", 10), retried("timed_out", 20), TIMED_OUT_FOR_GOOD, TIMED_OUT_FOR_GOOD],
+    ),
     (Interrupted(), [HANDED_BACK] * 4),
     (Postponed("unknown task", 9.0), [PUT_OFF] * 4),
     (Parked("bad signature"), [PARKED] * 4),

@@ -11,7 +11,9 @@ from django_backie.core import retry
 MIDDLE = 0.5
 
 
-@pytest.mark.parametrize(("failures", "seconds"), [(1, 15), (2, 30), (3, 60), (4, 120), (8, 1920), (9, 3600), (500, 3600)])
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [(1, 15), (2, 30), (3, 60), (4, 120), (8, 1920), (9, 3600), (500, 3600)]
+)
 def test_a_number_doubles_with_each_failure_up_to_an_hour(failures: int, seconds: float) -> None:
     assert retry.delay(15.0, failures, MIDDLE) == pytest.approx(seconds)
 

@@ -31,7 +31,7 @@ def test_a_state_has_a_status_and_an_end_or_none(state: State, status: str, fina
 def test_every_state_is_waiting_running_or_final() -> None:
     assert WAITING | FINAL | {State.RUNNING} == set(State)
     assert not WAITING & FINAL
-    assert RETRYABLE_BY_HAND == FINAL - {State.SUCCESSFUL}
+    assert FINAL - {State.SUCCESSFUL} == RETRYABLE_BY_HAND
 
 
 def test_redis_and_the_job_table_know_the_same_states() -> None:

@@ -1,0 +1,112 @@
+"""TaskResult: the caller's handle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from django_backie import compat, result
+from django_backie.broker.replies import Record
+from django_backie.core.job import Job
+from django_backie.core.states import State
+from django_backie.exceptions import Cancelled, WorkerLost
+from django_backie.result import TaskResult, normalise
+from tests.contract_tasks import note
+
+JOB = Job(id="0199aaaa-0000-7000-8000-000000000000", task=note.job_name, queue="default", created=1_700_000_000.25)
+
+
+def attempt(number: int, outcome: str = "failed", **more: Any) -> dict[str, Any]:
+    """Return an attempt as Redis has it."""
+    return {"n": number, "w": f"worker{number}", "s": 1_700_000_001.0, "e": 1_700_000_002.0, "o": outcome, **more}
+
+
+FAILED = {"c": "builtins.ValueError", "m": "no", "t": "Traceback ...\nValueError: no\n"}
+
+
+def test_it_is_a_result_of_django_tasks() -> None:
+    assert issubclass(TaskResult, compat.TaskResult)
+
+
+@pytest.mark.parametrize("state", State)
+def test_each_state_has_the_status_of_django_tasks(state: State) -> None:
+    found = result.from_record(note, JOB, Record(state, worker="w", attempts=(attempt(1, "succeeded", v="1"),)))
+    expected = {"RUNNING": "RUNNING", "SUCCESSFUL": "SUCCESSFUL", "FAILED": "FAILED", "CANCELLED": "FAILED"}
+    assert (found.state, found.status) == (state, expected.get(state, "READY"))
+    assert isinstance(found.status, compat.TaskResultStatus)
+
+
+def test_a_fresh_handle_has_no_times() -> None:
+    handle = result.fresh(note, JOB)
+    assert (handle.enqueued_at, handle.started_at, handle.finished_at, handle.last_attempted_at) == (None,) * 4
+    assert (handle.attempts, handle.errors, handle.crashes, handle.state) == (0, [], 0, State.READY)
+    later = result.fresh(note, dataclasses.replace(JOB, run_after=2e9))
+    assert (later.state, later.status) == (State.SCHEDULED, "READY")
+
+
+def test_milliseconds_survive() -> None:
+    found = result.from_record(note, JOB, Record(State.READY, first_started=1_700_000_000.001))
+    assert found.enqueued_at.microsecond == 250_000
+    assert found.started_at.microsecond == 1000
+
+
+def test_errors_of_all_attempts_are_kept_in_order() -> None:
+    attempts = (attempt(1, **FAILED), attempt(2, "lost"), attempt(3, **{**FAILED, "c": "builtins.KeyError"}))
+    found = result.from_record(note, JOB, Record(State.FAILED, attempt=3, attempts=attempts))
+    assert [error.exception_class for error in found.errors] == [ValueError, WorkerLost, KeyError]
+    assert (found.attempts, found.worker_ids) == (3, ["worker1", "worker2", "worker3"])
+
+
+def test_a_cancellation_is_an_error_with_its_reason() -> None:
+    found = result.from_record(note, JOB, Record(State.CANCELLED, reason="sold out"))
+    assert found.errors[0].exception_class is Cancelled
+    assert "sold out" in found.errors[0].traceback
+
+
+def test_the_running_attempt_counts() -> None:
+    found = result.from_record(note, JOB, Record(State.RUNNING, worker="now", attempts=(attempt(1, **FAILED),)))
+    assert found.worker_ids == ["worker1", "now"]
+
+
+def test_a_return_value_of_null_is_none() -> None:
+    found = result.from_record(note, JOB, Record(State.SUCCESSFUL, attempts=(attempt(1, "succeeded"),)))
+    assert found.return_value is None
+
+
+def test_tagged_return_values_come_back_exact() -> None:
+    text = json.dumps({"__t": "n", "v": "1.10"})
+    found = result.from_record(note, JOB, Record(State.SUCCESSFUL, attempts=(attempt(1, "succeeded", v=text),)))
+    assert str(found.return_value) == "1.10"
+
+
+def test_a_copy_shows_what_the_other_handle_shows() -> None:
+    handle = result.fresh(note, JOB)
+    other = result.from_record(
+        note, JOB, Record(State.SUCCESSFUL, crashes=2, attempts=(attempt(1, "succeeded", v="5"),))
+    )
+    handle.copy(other)
+    assert handle == other
+    assert (handle.return_value, handle.crashes, handle.state) == (5, 2, State.SUCCESSFUL)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ((1, (2,)), [1, [2]]),
+        (b"text", "text"),
+        ({1: {None: ()}, False: 1.5, b"k": 0}, {"1": {"null": []}, "false": 1.5, "k": 0}),
+        (range(3), [0, 1, 2]),
+        ("text", "text"),
+    ],
+)
+def test_values_are_normalised_as_the_journey_does(value: Any, expected: Any) -> None:
+    assert normalise(value) == expected
+
+
+def test_an_exception_that_cannot_be_imported_is_an_import_error() -> None:
+    found = result.from_record(note, JOB, Record(State.FAILED, attempts=(attempt(1, **{**FAILED, "c": "no.Such"}),)))
+    with pytest.raises(ImportError):
+        found.errors[0].exception_class  # noqa: B018

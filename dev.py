@@ -453,7 +453,9 @@ def test(options: argparse.Namespace, arguments: list[str]) -> int:
             url = os.environ.get("BACKIE_TEST_REDIS_URL") or start_server(
                 children, Path(directory), Path(directory, "log"), "--save", "", "--appendonly", "no"
             )
-            return run_attached(command, environment(BACKIE_TEST_REDIS_URL=url))
+            # Some tests take a server of their own down and up again.
+            env = environment(BACKIE_TEST_REDIS_URL=url, BACKIE_TEST_REDIS_BINARY=server_binary())
+            return run_attached(command, env)
         finally:
             children.stop()
 

@@ -292,7 +292,7 @@ def describe(job: Job, config: conf.Config) -> dict[str, Any]:
         return readable(task, named_arguments(task, job.args, job.kwargs), config)
     except (UnknownTask, InvalidArguments):
         hidden = {"args": [cleansing.STARS] * len(job.args)} if job.args else {}
-        return {**hidden, **cleansing.cleanse(job.kwargs, config.sensitive)}
+        return {**hidden, **cleansing.cleanse(job.kwargs, sensitive=True)}
 
 
 def sensitive_of(task: Task[..., Any], config: conf.Config) -> bool | tuple[str, ...]:

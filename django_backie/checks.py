@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Info, Tags, register
 from django.db import connections, router
+from django.db.migrations.recorder import MigrationRecorder
 
 from . import compat, conf, registry
 from .backend import RedisBackend
@@ -49,7 +50,7 @@ def check_tables(app_configs: Any = None, databases: Sequence[str] | None = None
         )
         for backend in _valid_backends()
         for alias in backend.config.databases
-        if alias in (databases or ()) and alias in connections and not _has_table(alias, table)
+        if alias in (databases or ()) and alias in connections and _lacks_table(alias, table)
     ]
 
 
@@ -135,10 +136,12 @@ def _check_names() -> Iterator[CheckMessage]:
         )
 
 
-def _has_table(alias: str, table: str) -> bool:
+def _lacks_table(alias: str, table: str) -> bool:
+    """Tell whether the table is missing; in a database without any migration the first one is under way."""
     connection = connections[alias]
     with connection.cursor() as cursor:
-        return table in connection.introspection.table_names(cursor)
+        names = connection.introspection.table_names(cursor)
+    return MigrationRecorder.Migration._meta.db_table in names and table not in names
 
 
 def _check_transport(config: conf.Config) -> Iterator[CheckMessage]:

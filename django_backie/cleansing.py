@@ -23,9 +23,9 @@ def cleanse(arguments: Mapping[str, Any], sensitive: bool | Sequence[str] = ()) 
     or stands in ``sensitive``; ``sensitive=True`` hides every value.
     """
     if sensitive is True:
-        return dict.fromkeys(arguments, STARS)
+        return dict.fromkeys(map(_clean_text, arguments), STARS)
     names = frozenset(sensitive or ())
-    return {name: _cleansed(name, value, names) for name, value in arguments.items()}
+    return {_clean_text(name): _cleansed(name, value, names) for name, value in arguments.items()}
 
 
 def secrets_in(arguments: Mapping[str, Any], sensitive: bool | Sequence[str] = ()) -> list[str]:
@@ -52,7 +52,7 @@ def _cleansed(name: str, value: Any, names: frozenset[str]) -> Any:
     if _is_secret(name, names):
         return STARS
     if isinstance(value, Mapping):
-        return {str(key): _cleansed(str(key), item, names) for key, item in value.items()}
+        return {_clean_text(str(key)): _cleansed(str(key), item, names) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_cleansed("", item, names) for item in value]
     return _readable(value)
@@ -66,9 +66,13 @@ def _readable(value: Any) -> Any:
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if isinstance(value, str):
-        # PostgreSQL keeps neither NUL nor lone surrogates.
-        return value.replace("\x00", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
+        return _clean_text(value)
     return value
+
+
+def _clean_text(text: str) -> str:
+    """Return a text as PostgreSQL takes it: it keeps neither NUL nor lone surrogates."""
+    return text.replace("\x00", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
 
 
 def _collect(name: str, value: Any, names: frozenset[str], found: set[str], *, hidden: bool) -> None:

@@ -98,7 +98,7 @@ RULES: dict[str, _Rule] = {
     ),
     "TIMEOUT": _Rule(
         "a number of seconds above 0, or None",
-        lambda v: v is None or (_is_number(v) and v > 0),
+        lambda v: v is None or (_is_number(v) and 0 < v < float("inf")),
     ),
     "RETENTION": _DURATION,
     "RETENTION_FAILED": _DURATION,

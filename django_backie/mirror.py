@@ -17,6 +17,7 @@ from django.db import connections, transaction
 
 from .broker.replies import Record, Snapshot
 from .cleansing import STARS
+from .compat import DEFAULT_TASK_QUEUE_NAME
 from .core import codec
 from .core.job import Job
 from .core.states import State
@@ -77,9 +78,17 @@ def _readable_job(snapshot: Snapshot, unpack: Unpack, database: str) -> Job:
     try:
         return unpack(snapshot.id, snapshot.body)
     except UnreadableBody:
-        queue, priority = codec.place(snapshot.body)
+        queue, priority = _place(snapshot.body)
         created = snapshot.record.first_started or snapshot.version / 1000
         return Job(snapshot.id, "?", queue, priority, created=created, database=database)
+
+
+def _place(body: str) -> tuple[str, int]:
+    """Return where a body says that it belongs; a damaged one is treated as the scripts treat it."""
+    try:
+        return codec.place(body)
+    except (UnreadableBody, ValueError):
+        return DEFAULT_TASK_QUEUE_NAME, 0
 
 
 def _row(job: Job, snapshot: Snapshot, describe: Describe) -> JobRow:
@@ -140,17 +149,27 @@ def _upsert_sql(alias: str, count: int) -> str:
     connection = connections[alias]
     quote = connection.ops.quote_name
     meta = _model("Job")._meta
-    version = quote("version")
-    template = "{c} = IF(VALUES({v}) > {v}, VALUES({c}), {c})" if connection.vendor == "mysql" else "{c} = excluded.{c}"
     one = f"({', '.join(['%s'] * len(meta.concrete_fields))})"
     return _template(connection.vendor).format(
         table=quote(meta.db_table),
         columns=", ".join(quote(field.column) for field in meta.concrete_fields),
         rows=", ".join([one] * count),
         id=quote("id"),
-        version=version,
-        updates=", ".join(template.format(c=quote(name), v=version) for name in CHANGING),
+        version=quote("version"),
+        updates=", ".join(_update(connection, name) for name in CHANGING),
     )
+
+
+def _update(connection: Any, name: str) -> str:
+    """Return the assignment of one column."""
+    column, version = connection.ops.quote_name(name), connection.ops.quote_name("version")
+    is_mysql = connection.vendor == "mysql"
+    new = f"VALUES({column})" if is_mysql else f"excluded.{column}"
+    if name == "started_at":
+        # A job brought back from its row does not remember when it first began; the row does.
+        table = connection.ops.quote_name(_model("Job")._meta.db_table)
+        new = f"COALESCE({new}, {table}.{column})"
+    return f"{column} = IF(VALUES({version}) > {version}, {new}, {column})" if is_mysql else f"{column} = {new}"
 
 
 @cache

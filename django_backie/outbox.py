@@ -97,12 +97,12 @@ def _locked(using: str, backend: str, before: Any) -> list[Any]:
     features = connections[using].features
     if features.has_select_for_update:
         waiting = waiting.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
-    rows = list(waiting.order_by("enqueued_at")[:BATCH])
+    rows = list(waiting.order_by("enqueued_at", "pk")[:BATCH])
     if rows and not features.has_select_for_update:
         # SQLite locks the whole database with the first write, and the rows may have changed before it.
         unchanged = table.filter(pk__in=[row.pk for row in rows], version=0)
         unchanged.update(version=0)
-        rows = list(unchanged.order_by("enqueued_at"))
+        rows = list(unchanged.order_by("enqueued_at", "pk"))
     return rows
 
 

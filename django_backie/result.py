@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import compat
 from .core import jsonic
@@ -27,6 +27,12 @@ class TaskResult(compat.TaskResult, Generic[R]):  # type: ignore[misc, type-arg]
     state: State = State.READY
     crashes: int = 0
 
+    if TYPE_CHECKING:
+
+        @property
+        def return_value(self) -> R:
+            """Return what the task has returned."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "args", normalise(self.args))
         object.__setattr__(self, "kwargs", normalise(self.kwargs))
@@ -39,7 +45,7 @@ class TaskResult(compat.TaskResult, Generic[R]):  # type: ignore[misc, type-arg]
         """See ``refresh``."""
         self.copy(await self.task.get_backend().aget_result(self.id))
 
-    def copy(self, other: compat.TaskResult) -> None:
+    def copy(self, other: Any) -> None:
         """Show what another handle of the same job shows."""
         for name in (*compat.TASK_REFRESH_ATTRS, "state", "crashes"):
             object.__setattr__(self, name, getattr(other, name))

@@ -36,6 +36,11 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     more options. An option that is None is taken from the settings when a job is made.
     """
 
+    # Django's own fields again, because Django 6.0 has no defaults for them.
+    priority: int = 0
+    backend: str = compat.DEFAULT_TASK_BACKEND_ALIAS
+    queue_name: str = compat.DEFAULT_TASK_QUEUE_NAME
+    run_after: Any = None  # a datetime, or a timedelta from the enqueueing on
     max_attempts: int | None = None
     backoff: Backoff | None = None
     timeout: float | None = None
@@ -182,8 +187,7 @@ def _rebuilt(values: dict[str, Any]) -> Task[..., Any]:
     found = import_string(values["func"])
     found = found.as_task() if hasattr(found, "as_task") else found
     if not isinstance(found, compat.Task):
-        msg = f"{values['func']!r} is not a task"
-        raise InvalidOption(msg)
+        raise InvalidOption(f"{values['func']!r} is not a task")
     return Task(**{**values, "func": found.func})
 
 

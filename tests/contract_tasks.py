@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
@@ -49,6 +50,14 @@ def interrupt() -> None:
 async def aleave() -> None:
     """Exit, in the event loop."""
     raise SystemExit(1)
+
+
+@task(max_attempts=1)
+async def await_cancelled() -> None:
+    """Wait for something that somebody has cancelled."""
+    inner = asyncio.ensure_future(asyncio.sleep(60))
+    inner.cancel()
+    await inner
 
 
 @task(max_attempts=3)

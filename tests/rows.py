@@ -41,9 +41,7 @@ def body_of(job: Job) -> str:
     return codec.pack(job, SIGNER, 128 * 1024).body
 
 
-def snapshot_of(
-    job: Job, version: int, state: State = State.READY, body: str | None = None, **values: Any
-) -> Snapshot:
+def snapshot_of(job: Job, version: int, state: State = State.READY, body: str | None = None, **values: Any) -> Snapshot:
     """Return a job as Redis has it."""
     return Snapshot(job.id, version, body_of(job) if body is None else body, Record(state, version, **values))
 

@@ -170,9 +170,7 @@ def test_imports_for_types_only_are_the_listed_exceptions() -> None:
 
 
 def test_imports_within_functions_are_the_listed_exceptions() -> None:
-    assert {
-        shown(found) for found in imports() if found.in_function and found.module not in IN_FUNCTIONS
-    } == set()
+    assert {shown(found) for found in imports() if found.in_function and found.module not in IN_FUNCTIONS} == set()
     assert {found.module for found in imports() if found.in_function} == IN_FUNCTIONS.keys()
 
 
@@ -181,11 +179,7 @@ def test_imports_within_functions_are_the_listed_exceptions() -> None:
     [("redis", "broker"), ("django.tasks", "compat"), ("django_tasks", "compat")],
 )
 def test_a_library_is_imported_in_one_room_only(library: str, room: str) -> None:
-    users = {
-        found.module
-        for found in imports()
-        if found.target == library or found.target.startswith(f"{library}.")
-    }
+    users = {found.module for found in imports() if found.target == library or found.target.startswith(f"{library}.")}
 
     assert users
     assert {user for user in users if user != room and not user.startswith(f"{room}.")} == set()

@@ -43,6 +43,13 @@ def options_of(backend: Any, mine: Any) -> Options:
     return backend.unpack(result.id, body).options  # type: ignore[no-any-return]
 
 
+class Shy:
+    """Cannot be shown."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
 class TestDjangosDecorator:
     def test_it_gives_our_task(self, backend: Any) -> None:
         mine = decorator()(plain)
@@ -89,7 +96,10 @@ class TestBackportBesideCore:
     @pytest.fixture
     def old(self, backend: Any, settings: Any) -> Any:
         settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "django_tasks"]
-        return importlib.import_module("tests.backport_tasks")
+        module = importlib.import_module("tests.backport_tasks")
+        for known in (module.old, module.old_context, module.aold):
+            registry.register(known.job_name, known)
+        return module
 
     def test_its_tasks_are_ours(self, old: Any) -> None:
         assert type(old.old) is Task
@@ -176,12 +186,20 @@ class TestBadInput:
         assert isinstance(caught.value, UnserializableValue)
         assert Job.objects.count() == 0
 
+    @pytest.mark.xfail(reason="the message shows the value by repr(), which may raise itself", strict=True)
+    @pytest.mark.parametrize("value", [Shy(), 10**5000], ids=["no repr", "too many digits"])
+    def test_so_is_one_that_cannot_even_be_shown(self, backend: Any, value: Any) -> None:
+        with pytest.raises(UnserializableValue, match=r"at \[0\]"):
+            note.delay(value)
+
     def test_a_model_instance_is_refused_with_the_way_out(self, backend: Any, django_user_model: Any) -> None:
         with pytest.raises(TypeError, match="pass its primary key"):
             note.delay(django_user_model(pk=1))
 
     def test_too_large_a_payload_names_size_and_limit(self, backend: Any) -> None:
-        with pytest.raises(PayloadTooLarge, match=r"tests\.contract_tasks\.note take 14\d{4} bytes, more than the 131072"):
+        with pytest.raises(
+            PayloadTooLarge, match=r"tests\.contract_tasks\.note take 14\d{4} bytes, more than the 131072"
+        ):
             note.delay("x" * 140_000)
         assert Job.objects.count() == 0
 

@@ -88,7 +88,7 @@ def test_a_class_without_a_name_cannot_be_used() -> None:
     class Nameless(BaseTask[[], None]):
         def run(self) -> None: ...
 
-    with pytest.raises(ValueError, match="Nameless.task_name should be set"):
+    with pytest.raises(ValueError, match=r"Nameless\.task_name should be set"):
         Nameless()
 
 

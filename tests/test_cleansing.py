@@ -37,9 +37,7 @@ def test_nothing_more_is_hidden_where_nothing_is_sensitive() -> None:
 def test_secrets_are_found_at_any_depth() -> None:
     arguments = {"order": {"lines": [{"pin": 1, "sku": "x"}, ({"api_key": "k"},)]}}
 
-    assert cleanse(arguments, ["pin"]) == {
-        "order": {"lines": [{"pin": STARS, "sku": "x"}, [{"api_key": STARS}]]}
-    }
+    assert cleanse(arguments, ["pin"]) == {"order": {"lines": [{"pin": STARS, "sku": "x"}, [{"api_key": STARS}]]}}
 
 
 def test_a_whole_structure_under_a_secret_name_is_hidden() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import datetime as dt
 import logging
@@ -17,12 +18,14 @@ from django.utils import timezone
 from django_backie import compat
 from django_backie.core.states import State
 from django_backie.exceptions import Cancelled, UnserializableValue, WorkerLost
+from django_backie.models import Job
 from tests import contract_tasks
 from tests.contract_tasks import (
     SEEN,
     about,
     aleave,
     anote,
+    await_cancelled,
     explode,
     interrupt,
     leave,
@@ -164,7 +167,7 @@ ARGUMENTS = [
     1.0,
     True,
     "grün 日本 🎉 \u2028",
-    "\x00\x1f\"\\/",
+    '\x00\x1f"\\/',
     "\ud800",
     "a\nb|c\n1\n",
     {"grün": {"ключ": "値"}},
@@ -174,7 +177,7 @@ ARGUMENTS = [
     {"": 0, " ": 1},
     dt.datetime(2026, 10, 25, 1, 30, 0, 123456, tzinfo=dt.UTC),
     dt.datetime(2026, 10, 25, 1, 30, tzinfo=dt.timezone(dt.timedelta(hours=5, minutes=30))),
-    dt.datetime(2026, 10, 25, 1, 30, 0, 1),  # noqa: DTZ001
+    dt.datetime(2026, 10, 25, 1, 30, 0, 1),
     dt.date(1, 1, 1),
     dt.time(23, 59, 59, 999999),
     dt.timedelta(days=-1, microseconds=1),
@@ -206,7 +209,7 @@ class TestArguments:
     def test_nesting_without_end_is_refused(self, backend: Any) -> None:
         value: Any = []
         value.append(value)
-        with pytest.raises(UnserializableValue, match="deep|[Cc]ircular"):
+        with pytest.raises(UnserializableValue, match=r"deep|[Cc]ircular"):
             note.delay(value)
 
     def test_tuples_and_bytes_become_what_django_makes_of_them(self, backend: Any) -> None:
@@ -238,6 +241,14 @@ class TestEndings:
         other.refresh()
         assert (result.status, result.errors[0].exception_class) == ("FAILED", kind)
         assert other.return_value == "after"
+
+    @pytest.mark.xfail(reason="taken for a stop of the worker: handed back, for ever", strict=True)
+    def test_a_cancellation_inside_a_task_is_a_failure_too(self, backend: Any) -> None:
+        result = now(await_cancelled).delay()
+        drain(backend, max_jobs=3)
+        result.refresh()
+        assert (result.state, result.attempts) == (State.FAILED, 1)
+        assert result.errors[0].exception_class is asyncio.CancelledError
 
     def test_a_value_that_cannot_be_returned_fails_without_a_retry(self, backend: Any) -> None:
         result = now(unkeepable).delay()
@@ -319,6 +330,20 @@ class TestSignals:
         result = now(note).delay(3)
         assert seen[0][4].enqueued_at == result.enqueued_at is not None
 
+    @pytest.mark.xfail(reason="receivers are called in the event loop, where the ORM refuses to work", strict=True)
+    @pytest.mark.django_db(transaction=True, databases=["default", "other"])
+    def test_receivers_may_use_the_database_for_async_tasks_too(self, backend: Any) -> None:
+        counts: list[int] = []
+
+        def count(**_: Any) -> None:
+            counts.append(Job.objects.count())
+
+        compat.task_signals.task_finished.connect(count)
+        now(anote).delay(1)
+        drain(backend)
+        compat.task_signals.task_finished.disconnect(count)
+        assert counts == [0]
+
     def test_a_receiver_that_raises_does_not_harm_the_job(self, backend: Any, caplog: Any) -> None:
         def refuse(**_: Any) -> None:
             raise RuntimeError("refused")
@@ -388,7 +413,7 @@ class TestPriorities:
     def test_among_equals_the_first_comes_first(self, backend: Any) -> None:
         now(note).using(priority=7).delay_many([(number,) for number in range(50)])
         drain(backend, threads=1)
-        assert SEEN == list(range(50))
+        assert list(range(50)) == SEEN
 
 
 class TestFlags:

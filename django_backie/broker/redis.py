@@ -178,7 +178,8 @@ class Listener:
 
     def __init__(self, broker: RedisBroker, queues: Sequence[str], mode: QueueMode, longest: float) -> None:
         self._broker = broker
-        self._markers = [broker.keys.marker(queue) for queue in (queues if mode == "only" else [None])]
+        self._queues = tuple(queues)
+        self._mode = mode
         self._longest = longest
         self._client = broker._client or blocking_client(broker.config.url, longest)
 
@@ -190,7 +191,17 @@ class Listener:
         """
         with translated(self._broker.config.url):
             # A timeout of 0 would block for ever.
-            return self._client.bzpopmin(self._markers, max(0.01, min(seconds, self._longest))) is not None
+            return self._client.bzpopmin(self._markers(), max(0.01, min(seconds, self._longest))) is not None
+
+    def _markers(self) -> list[str]:
+        """Return the markers to wait for: only such as tell of jobs that this worker may take."""
+        keys = self._broker.keys
+        if self._mode == "only":
+            return [keys.marker(queue) for queue in self._queues]
+        if not self._queues:
+            return [keys.marker(None)]
+        known = {str(queue) for queue in self._client.smembers(keys["qs"])}
+        return [*(keys.marker(queue) for queue in sorted(known - {*self._queues})), keys["kn"]]
 
     def close(self) -> None:
         """Close the connection."""

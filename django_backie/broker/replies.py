@@ -47,6 +47,7 @@ class Lease:
     """A worker's right to run one attempt of a job."""
 
     id: str
+    token: int
     attempt: int
     crashes: int
     body: str
@@ -63,7 +64,7 @@ class Ending:
     """The end of one attempt, as the scripts take it."""
 
     id: str
-    attempt: int
+    token: int
     state: State
     refund: bool = False
     delay: float = 0.0
@@ -75,7 +76,7 @@ class Ending:
         refund = int(self.refund)
         return (
             self.id,
-            self.attempt,
+            self.token,
             LETTERS[self.state],
             refund,
             round(self.delay * 1000),
@@ -143,8 +144,8 @@ def record(text: str, due: str = "") -> Record:
 def leases(flat: Sequence[Any]) -> list[Lease]:
     """Return the jobs of a flat answer."""
     return [
-        Lease(job_id, int(attempt), int(crashes), body, int(first) / 1000, history)
-        for job_id, attempt, crashes, body, first, history in _rows(flat, 6)
+        Lease(job_id, int(token), int(attempt), int(crashes), body, int(first) / 1000, history)
+        for job_id, token, attempt, crashes, body, first, history in _rows(flat, 7)
     ]
 
 

@@ -30,13 +30,13 @@ def dumps(value: Any) -> str:
         text = _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnserializableValue(_explain(value) or str(error)) from error
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):
+        msg = f"nested deeper than {MAX_DEPTH} levels"
+        raise UnserializableValue(msg)
     if _NEEDS_CARE in text and _has_own_tag(value):
         text = _ENCODER.encode(_escaped(value))
     if not text.isascii() and not _is_utf8(text):
         text = json.dumps(json.loads(text), separators=(",", ":"))
-    if text.count("[") + text.count("{") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        msg = f"nested deeper than {MAX_DEPTH} levels"
-        raise UnserializableValue(msg)
     return text
 
 
@@ -130,12 +130,12 @@ def _escaped(value: Any) -> Any:
     return value
 
 
-def _depth(value: Any) -> int:
+def _is_deeper(value: Any, levels: int) -> bool:
     if isinstance(value, Mapping):
-        return 1 + max(map(_depth, value.values()), default=0)
+        return levels == 0 or any(_is_deeper(item, levels - 1) for item in value.values())
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return 1 + max(map(_depth, value), default=0)
-    return 0
+        return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)
+    return False
 
 
 def _explain(value: Any, where: str = "", level: int = 0) -> str | None:
@@ -164,7 +164,10 @@ def _explain_mapping(value: Mapping[Any, Any], where: str, level: int) -> str | 
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a message about a value must not fail because of it
+        return f"a {type(value).__name__}"
     return f"{text[:80]}… ({type(value).__name__})" if len(text) > 80 else f"{text} ({type(value).__name__})"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from django.db import connections, transaction
 from django.test import override_settings
@@ -106,7 +106,7 @@ class Capture:
 
     def _matching(self, task: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> list[TaskResult[Any]]:
         task = _as_task(task)
-        found = [handle for handle in self.jobs if handle.task.job_name == task.job_name]
+        found = [handle for handle in self.jobs if _as_task(handle.task).job_name == task.job_name]
         if not args and not kwargs:
             return found
         wanted = _bound(task, normalise(args), normalise(kwargs))
@@ -188,7 +188,7 @@ def _is_ours(alias: str) -> bool:
 
 def _as_task(task: Any) -> Task[..., Any]:
     """Return the task of a class form or its instance, and any other task as it is."""
-    return task.as_task() if hasattr(task, "as_task") else task
+    return cast("Task[..., Any]", task.as_task() if hasattr(task, "as_task") else task)
 
 
 def _bound(task: Task[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -210,6 +210,6 @@ def _call(task: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
 
 
 def _shown(handle: TaskResult[Any]) -> str:
-    task = handle.task
+    task = _as_task(handle.task)
     name = task.job_name + "()" if not handle.args and not handle.kwargs else _call(task, handle.args, handle.kwargs)
     return f"{name}  {handle.state}, queue {task.queue_name!r}, priority {task.priority}"

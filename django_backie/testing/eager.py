@@ -76,7 +76,7 @@ def run(backend: BackieBackend, job: LocalJob) -> None:
 
 def _lease(job: LocalJob) -> Lease:
     first = json.loads(job.notes[0])["s"] if job.notes else SYSTEM.now()
-    return Lease(job.packed.id, len(job.notes) + 1, 0, job.packed.body, first, "\n".join(job.notes))
+    return Lease(job.packed.id, 1, len(job.notes) + 1, 0, job.packed.body, first, "\n".join(job.notes))
 
 
 def _record(job: LocalJob, finished: Finished) -> Record:

@@ -250,7 +250,7 @@ def _ending(lease: Lease, transition: Transition, note: str) -> Ending:
     reason = " ".join(transition.reason.split()).replace("|", "/")[:200]
     return Ending(
         lease.id,
-        lease.attempt,
+        lease.token,
         transition.state,
         transition.refund,
         transition.delay,

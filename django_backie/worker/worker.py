@@ -259,7 +259,7 @@ class Worker:
         for attempt in self._threads.take_back():
             self._running.pop(attempt.lease.id, None)
             if attempt.worker == self.name:
-                self._endings.append(Ending(attempt.lease.id, attempt.lease.attempt, State.READY, refund=True))
+                self._endings.append(Ending(attempt.lease.id, attempt.lease.token, State.READY, refund=True))
 
     # 4. Stop
 
@@ -273,7 +273,7 @@ class Worker:
         overdue = self._clock.monotonic() - (self._stop_at or 0.0) > (0.5 if self._aborted else 3.0)
         if overdue:
             for attempt in self._running.values():
-                self._endings.append(Ending(attempt.lease.id, attempt.lease.attempt, State.READY, refund=True))
+                self._endings.append(Ending(attempt.lease.id, attempt.lease.token, State.READY, refund=True))
                 self.handed_back += 1
             self._running.clear()
 

@@ -21,9 +21,7 @@ def documented_names() -> list[str]:
 @pytest.fixture(autouse=True)
 def only_documented_keys(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail where a test leaves a key behind that ``keys.py`` does not name, or one with an expiry."""
-    broker: RedisBroker | None = (
-        request.getfixturevalue("broker") if "broker" in request.fixturenames else None
-    )
+    broker: RedisBroker | None = request.getfixturevalue("broker") if "broker" in request.fixturenames else None
     yield
     if broker is None:
         return

@@ -54,11 +54,9 @@ def order(broker: RedisBroker, limit: int = 100, **options: Any) -> list[str]:
     return ids_of(claim(broker, limit, worker="order", **options))
 
 
-def end(
-    broker: RedisBroker, lease: Lease, state: State = State.SUCCESSFUL, worker: str = WORKER, **values: Any
-) -> str:
+def end(broker: RedisBroker, lease: Lease, state: State = State.SUCCESSFUL, worker: str = WORKER, **values: Any) -> str:
     """End an attempt and return the answer."""
-    return broker.turn(worker, [Ending(lease.id, lease.attempt, state, **values)]).answers[0]
+    return broker.turn(worker, [Ending(lease.id, lease.token, state, **values)]).answers[0]
 
 
 def run(broker: RedisBroker, job_id: str, state: State = State.SUCCESSFUL, **values: Any) -> None:
@@ -82,9 +80,7 @@ def marked(broker: RedisBroker) -> dict[str, int]:
 def make_due(broker: RedisBroker, *ids: str) -> None:
     """Make waiting jobs due, as if their time had come; the first named was due first."""
     for at, job_id in enumerate(ids, 1):
-        assert broker.client.zadd(broker.keys["s"], {job_id: at}, xx=True, ch=True) == 1, (
-            f"{job_id} does not wait"
-        )
+        assert broker.client.zadd(broker.keys["s"], {job_id: at}, xx=True, ch=True) == 1, f"{job_id} does not wait"
 
 
 def lapse(broker: RedisBroker, worker: str = WORKER) -> None:

@@ -233,3 +233,16 @@ def test_without_a_mirror_a_job_buried_for_good_expires(broker: RedisBroker) -> 
     crash(broker)
 
     assert broker.client.zscore(broker.keys["x"], "a") > now_ms(broker)
+
+
+def test_a_job_that_runs_elsewhere_by_now_is_not_taken_back(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    claim(broker, worker="w1")
+    hold = broker.client.hgetall(broker.keys.held("w1"))
+    lose(broker, "w1")
+    (lease,) = claim(broker, worker="w2")
+    broker.client.hset(broker.keys.held("w1"), mapping=hold)
+    lose(broker, "w1", ["a"])
+
+    assert record(broker, "a").crashes == 0
+    assert end(broker, lease, worker="w2") == "OK"

@@ -114,9 +114,7 @@ def test_without_a_mirror_a_cancelled_job_expires(broker: RedisBroker) -> None:
     broker.enqueue([job("a")])
     broker.cancel(["a"])
 
-    assert broker.client.zscore(broker.keys["x"], "a") - now_ms(broker) == pytest.approx(
-        30 * 86_400_000, abs=5000
-    )
+    assert broker.client.zscore(broker.keys["x"], "a") - now_ms(broker) == pytest.approx(30 * 86_400_000, abs=5000)
 
 
 def test_a_cancelled_job_is_not_promoted(broker: RedisBroker) -> None:

@@ -30,11 +30,7 @@ def traces(broker: RedisBroker, job_id: str) -> list[str]:
         name = key.removeprefix(broker.keys.prefix)
         kind = broker.client.type(key)
         members = (
-            broker.client.hkeys(key)
-            if kind == "hash"
-            else broker.client.zrange(key, 0, -1)
-            if kind == "zset"
-            else []
+            broker.client.hkeys(key) if kind == "hash" else broker.client.zrange(key, 0, -1) if kind == "zset" else []
         )
         if name != "e" and job_id in members:
             found.append(name)
@@ -100,9 +96,7 @@ def test_nothing_to_erase_is_no_error(broker: RedisBroker) -> None:
 def test_a_tombstone_stands_for_an_hour(broker: RedisBroker) -> None:
     broker.erase(["a"])
 
-    assert broker.client.zscore(broker.keys["e"], "a") - now_ms(broker) == pytest.approx(
-        HOUR * 1000, abs=1000
-    )
+    assert broker.client.zscore(broker.keys["e"], "a") - now_ms(broker) == pytest.approx(HOUR * 1000, abs=1000)
 
 
 def test_former_tombstones_are_cleared_away(broker: RedisBroker) -> None:

@@ -34,9 +34,7 @@ def test_every_documented_key_is_used_and_no_other(broker: RedisBroker) -> None:
     other = without_mirror(broker)
     other.cancel(["f"])
 
-    found = {
-        key.removeprefix(broker.keys.prefix) for key in broker.client.scan_iter(f"{broker.keys.prefix}*")
-    }
+    found = {key.removeprefix(broker.keys.prefix) for key in broker.client.scan_iter(f"{broker.keys.prefix}*")}
 
     plain = {name for name in documented_names() if name.isalpha()}
     assert plain <= found | {"q"}

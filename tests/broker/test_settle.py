@@ -116,14 +116,14 @@ def test_endings_are_answered_in_order(broker: RedisBroker) -> None:
     a, b, c = claim(broker, 3)
     end(broker, b)
 
-    endings = [Ending(lease.id, lease.attempt, State.SUCCESSFUL) for lease in (c, b, a)]
+    endings = [Ending(lease.id, lease.token, State.SUCCESSFUL) for lease in (c, b, a)]
 
     assert broker.turn(WORKER, endings).answers == ["OK", "DUP", "OK"]
 
 
 def test_a_large_batch_is_ended_in_one_call(broker: RedisBroker) -> None:
     broker.enqueue(jobs(map(str, range(1200))))
-    endings = [Ending(lease.id, lease.attempt, State.SUCCESSFUL) for lease in claim(broker, 1200)]
+    endings = [Ending(lease.id, lease.token, State.SUCCESSFUL) for lease in claim(broker, 1200)]
 
     turn = broker.turn(WORKER, endings)
 
@@ -231,12 +231,8 @@ def test_versions_grow_even_if_the_clock_stands_still(broker: RedisBroker) -> No
     assert record(broker, "a").version == ahead + 1
 
 
-@pytest.mark.parametrize(
-    ("state", "days"), [(State.SUCCESSFUL, 7), (State.FAILED, 30), (State.CANCELLED, 30)]
-)
-def test_without_a_mirror_an_ended_job_expires_by_its_retention(
-    broker: RedisBroker, state: State, days: int
-) -> None:
+@pytest.mark.parametrize(("state", "days"), [(State.SUCCESSFUL, 7), (State.FAILED, 30), (State.CANCELLED, 30)])
+def test_without_a_mirror_an_ended_job_expires_by_its_retention(broker: RedisBroker, state: State, days: int) -> None:
     broker = without_mirror(broker)
     broker.enqueue([job("a")])
     end(broker, claim(broker)[0], state)

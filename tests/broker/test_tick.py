@@ -204,9 +204,7 @@ def test_a_retry_is_promoted_with_its_attempts(broker: RedisBroker) -> None:
 
 
 def test_one_damaged_body_does_not_stop_the_promotion_of_the_others(broker: RedisBroker) -> None:
-    broker.enqueue(
-        [Packed("damaged", "default", 0, "not a body", far_future()), job("a", run_after=far_future())]
-    )
+    broker.enqueue([Packed("damaged", "default", 0, "not a body", far_future()), job("a", run_after=far_future())])
     make_due(broker, "damaged", "a")
 
     broker.tick()

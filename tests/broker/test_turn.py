@@ -100,9 +100,7 @@ def test_the_number_of_jobs_held_is_told(broker: RedisBroker) -> None:
 
 
 def test_named_queues_are_served_in_strict_order(broker: RedisBroker) -> None:
-    broker.enqueue(
-        [job("b1", queue="b", priority=100), job("a1", queue="a"), job("a2", queue="a", priority=-100)]
-    )
+    broker.enqueue([job("b1", queue="b", priority=100), job("a1", queue="a"), job("a2", queue="a", priority=-100)])
 
     assert order(broker, queues=["a", "b"], mode="only") == ["a1", "a2", "b1"]
 
@@ -184,7 +182,7 @@ def test_ending_and_taking_are_one_round_trip(broker: RedisBroker) -> None:
     broker.enqueue(jobs("ab"))
     (first,) = claim(broker)
 
-    turn = broker.turn(WORKER, [Ending("a", first.attempt, State.SUCCESSFUL)], limit=1)
+    turn = broker.turn(WORKER, [Ending("a", first.token, State.SUCCESSFUL)], limit=1)
 
     assert (turn.answers, ids_of(turn.leases), turn.held) == (["OK"], ["b"], 1)
 
@@ -194,7 +192,7 @@ def test_a_fenced_worker_gets_its_answers_but_no_jobs(broker: RedisBroker) -> No
     (lease,) = claim(broker)
     lose(broker)
 
-    turn = broker.turn(WORKER, [Ending("a", lease.attempt, State.SUCCESSFUL)], limit=1)
+    turn = broker.turn(WORKER, [Ending("a", lease.token, State.SUCCESSFUL)], limit=1)
 
     assert (turn.fenced, turn.answers, turn.leases) == (True, ["STALE"], [])
 
@@ -216,3 +214,16 @@ def test_an_attempt_counts_on_after_a_retry(broker: RedisBroker) -> None:
 
     assert second.attempt == 2
     assert second.first_started == first.first_started
+
+
+def test_a_worker_that_excludes_a_queue_does_not_use_up_its_wake_up(broker: RedisBroker) -> None:
+    choosy = Listener(broker, ["mail"], "all", longest=1.0)
+    broker.join("choosy")
+    broker.enqueue([job("a", queue="mail")])
+    if choosy.wait(0.01):
+        broker.turn("choosy", limit=5, queues=["mail"], mode="all")
+    other = Listener(broker, [], "all", longest=1.0)
+
+    assert other.wait(0.01)
+    choosy.close()
+    other.close()

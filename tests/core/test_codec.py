@@ -239,9 +239,7 @@ def test_no_damage_to_one_character_goes_unnoticed(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("text", ["x" * 200, "ä" * 100])
 def test_arguments_beyond_the_limit_are_refused_with_their_size(text: str) -> None:
-    with pytest.raises(
-        PayloadTooLarge, match=r"shop\.tasks\.send take 2\d\d bytes, more than the 150 of MAX_PAYLOAD"
-    ):
+    with pytest.raises(PayloadTooLarge, match=r"shop\.tasks\.send take 2\d\d bytes, more than the 150 of MAX_PAYLOAD"):
         codec.pack(make_job(args=[text]), SIGNER, 150)
 
 
@@ -254,9 +252,7 @@ def test_the_limit_itself_is_allowed() -> None:
 
 
 def test_an_argument_that_cannot_be_written_is_named_with_its_task() -> None:
-    with pytest.raises(
-        UnserializableValue, match=r"kwargs of shop\.tasks\.send: nan \(float\) at \['rate'\] cannot"
-    ):
+    with pytest.raises(UnserializableValue, match=r"kwargs of shop\.tasks\.send: nan \(float\) at \['rate'\] cannot"):
         codec.pack(make_job(kwargs={"rate": math.nan}), SIGNER, LIMIT)
 
 

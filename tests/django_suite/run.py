@@ -5,8 +5,8 @@
 
 The tests come from the source distribution of the installed Django, downloaded by pip into a temporary directory. In
 their text the paths of Django's dummy and immediate backends are replaced by ours, and the test of each that wants an
-``enqueue()`` inside a transaction to act at once gets ``ENQUEUE_ON_COMMIT: False``. Nothing else is changed. A test that
-does not apply is named below with the reason, and must fail: one that passes has to come off the list.
+``enqueue()`` inside a transaction to act at once gets ``ENQUEUE_ON_COMMIT: False``. Nothing else is changed. A test
+that does not apply is named below with the reason, and must fail: one that passes has to come off the list.
 """
 
 from __future__ import annotations
@@ -68,9 +68,7 @@ def main() -> int:
     """Run both variants, each in a process of its own."""
     options = _options()
     if django.VERSION < (6, 0):
-        _say(
-            "Skipped: Django 5.2 has no django.tasks, and the backport's source distribution contains no tests."
-        )
+        _say("Skipped: Django 5.2 has no django.tasks, and the backport's source distribution contains no tests.")
         return 0
     if options.variant:
         return _run(options.variant, Path(options.work))
@@ -175,9 +173,7 @@ def _report(variant: str, tests: set[str], problems: list[tuple[Any, str]]) -> i
     surprises = sorted(set(expected) - set(failed))
     for name in surprises:
         _say(f"PASSES NOW, take it off the list: {name}")
-    _say(
-        f"\nDjango {django.__version__}, tests/tasks, {variant}: {len(tests - set(failed))} of {len(tests)} pass."
-    )
+    _say(f"\nDjango {django.__version__}, tests/tasks, {variant}: {len(tests - set(failed))} of {len(tests)} pass.")
     for name, why in expected.items():
         _say(f"  does not apply: {name}: {why}")
     return 1 if surprises or set(failed) - set(expected) else 0

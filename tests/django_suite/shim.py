@@ -23,11 +23,7 @@ class RedisBackend(backend.RedisBackend):
     @functools.cached_property
     def config(self) -> conf.Config:
         """Return options from the environment: Django's tests assert that there are none in the settings."""
-        url = (
-            os.environ.get("BACKIE_TEST_REDIS_URL")
-            or os.environ.get("REDIS_URL")
-            or "redis://localhost:6379/0"
-        )
+        url = os.environ.get("BACKIE_TEST_REDIS_URL") or os.environ.get("REDIS_URL") or "redis://localhost:6379/0"
         options = {"URL": url, "NAMESPACE": NAMESPACE, "DATABASES": [], "DURABILITY": "now"}
         return conf.parse(self.alias, {**options, **self.options})
 

@@ -226,9 +226,7 @@ class TestImmediateBackend:
 class TestBothBackends:
     def test_all_our_options_are_accepted(self, use: Any, name: str) -> None:
         use(name, MAX_ATTEMPTS=2, DATABASES=["default"], SENSITIVE=["pin"], LEASE=5)
-        mine = note.using(
-            max_attempts=2, backoff=[1], timeout=3, durability="commit", sensitive=["value"], priority=3
-        )
+        mine = note.using(max_attempts=2, backoff=[1], timeout=3, durability="commit", sensitive=["value"], priority=3)
         assert mine.delay(1).task.max_attempts == 2
 
     def test_djangos_own_decorator_gives_our_task(self, use: Any, name: str) -> None:

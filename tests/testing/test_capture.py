@@ -196,9 +196,7 @@ class TestAssertions:
         )
 
     def test_a_failure_says_when_there_was_nothing(self, backie: Capture) -> None:
-        with pytest.raises(
-            AssertionError, match=r"no job of tests\.app\.tasks\.add was enqueued; nothing was"
-        ):
+        with pytest.raises(AssertionError, match=r"no job of tests\.app\.tasks\.add was enqueued; nothing was"):
             backie.assert_enqueued(add)
 
     def test_the_opposite_can_be_asserted(self, backie: Capture) -> None:
@@ -251,9 +249,7 @@ class TestInATransaction:
         assert backie.drain() == [result]
         assert SEEN == [1]
 
-    def test_task_enqueued_is_sent_once(
-        self, backie: Capture, django_capture_on_commit_callbacks: Any
-    ) -> None:
+    def test_task_enqueued_is_sent_once(self, backie: Capture, django_capture_on_commit_callbacks: Any) -> None:
         sent: list[str] = []
 
         def receive(task_result: Any, **_: Any) -> None:
@@ -265,9 +261,7 @@ class TestInATransaction:
         backie.drain()
         assert sent == [result.id]
 
-    def test_an_invisible_job_row_is_not_written(
-        self, backie: Capture, django_assert_num_queries: Any
-    ) -> None:
+    def test_an_invisible_job_row_is_not_written(self, backie: Capture, django_assert_num_queries: Any) -> None:
         with django_assert_num_queries(0):
             note.delay(1)
 

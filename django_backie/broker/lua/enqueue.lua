@@ -1,5 +1,5 @@
 -- Add jobs; one that is here already is left alone.
--- keys: b s seq qs
+-- keys: b s seq
 -- args: prefix keep keep_failed
 -- include: time mark place
 -- Five arguments a job: id, queue, priority, run after in ms since the epoch (or empty), body.
@@ -12,7 +12,7 @@ for at = first, #ARGV, 5 do
     answers[#answers + 1] = 0
   else
     answers[#answers + 1] = 1
-    if not woken[queue] then redis.call('SADD', qs, queue) end
+    if not woken[queue] then note_queue(prefix, queue) end
     if due ~= '' and tonumber(due) > now then
       redis.call('ZADD', s, due, id)
     else

@@ -7,9 +7,10 @@ local answer = {}
 local held = redis.call('HGETALL', prefix .. 'w:' .. worker)
 for at = 1, #held, 2 do
   local id, body = held[at], redis.call('HGET', b, held[at])
+  local token = string.match(held[at + 1], '^%d+')
   local record = parse(redis.call('HGET', h, id))
   if body and record.worker == worker then
-    for _, value in ipairs({id, record.attempt, record.crashes, body, record.first, record.history}) do
+    for _, value in ipairs({id, token, record.attempt, record.crashes, body, record.first, record.history}) do
       answer[#answer + 1] = value
     end
   else

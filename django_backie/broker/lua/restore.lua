@@ -1,5 +1,5 @@
 -- Bring jobs back from their rows: retried by a person, or lost with the server's memory.
--- keys: b h s x qs
+-- keys: b h s x
 -- args: prefix keep keep_failed
 -- include: time mark record place
 -- Five arguments a job: id, body, due in ms or "", attempts used, crashes.
@@ -17,7 +17,7 @@ for at = first, #ARGV, 5 do
     record.state, record.finished, record.due, record.reason = 'Q', '', due, ''
     redis.call('HSET', b, id, body)
     redis.call('ZREM', x, id)
-    redis.call('SADD', qs, (head_of(body)))
+    note_queue(prefix, (head_of(body)))
     if due ~= '' and tonumber(due) > now then
       record.state = 'S'
       redis.call('ZADD', s, due, id)

@@ -19,7 +19,7 @@ if tonumber(limit) > 0 then
   local served
   jobs, served = claim(prefix, worker, now, tonumber(limit), mode, queues)
   -- What is left wakes the next idle worker: one marker wakes one worker, who passes it on.
-  if #jobs / 6 == tonumber(limit) then
+  if #jobs / 7 == tonumber(limit) then
     for _, queue in ipairs(served) do
       if redis.call('EXISTS', prefix .. 'q:' .. queue) == 1 then wake(prefix, queue) end
     end

@@ -47,7 +47,8 @@ local function queues_of(prefix, mode, given)
   return queues
 end
 
--- Answers a flat list: id, attempt, crashes, body, first started, history for each job.
+-- Answers a flat list: id, token, attempt, crashes, body, first started, history for each job. The token is the version
+-- that the claim gives to the record: no other claim of this job, by whomever, ever has the same.
 local function claim(prefix, worker, now, limit, mode, given)
   local queues = queues_of(prefix, mode, given)
   local ids, places = {}, {}
@@ -72,12 +73,13 @@ local function claim(prefix, worker, now, limit, mode, given)
       if record.first == '' then record.first = record.started end
       touch(record, now)
       holds[#holds + 1] = id
-      holds[#holds + 1] = table.concat({record.attempt, suspect, places[index].score, places[index].queue}, '|')
+      local token = whole(record.version)
+      holds[#holds + 1] = table.concat({token, suspect, places[index].score, places[index].queue}, '|')
       written[#written + 1] = id
       written[#written + 1] = format(record)
       marked[#marked + 1] = whole(record.version)
       marked[#marked + 1] = id
-      for _, value in ipairs({id, record.attempt, record.crashes, bodies[index], record.first, record.history}) do
+      for _, value in ipairs({id, token, record.attempt, record.crashes, bodies[index], record.first, record.history}) do
         answer[#answer + 1] = value
       end
     end

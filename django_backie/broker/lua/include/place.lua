@@ -1,6 +1,8 @@
 -- Where a job belongs: the queue and the priority that stand in its body's head, and the score made of them.
+-- A damaged body must not stop the script for all others: it goes to the default queue, where a worker will park it.
 local function head_of(body)
-  return string.match(body, '^[^\n]*\n([^\n]*)\n(-?%d+)\n')
+  local queue, priority = string.match(body, '^[^\n]*\n([^\n]*)\n(-?%d+)\n')
+  return queue or 'default', priority or '0'
 end
 
 local function score_of(priority, sequence)
@@ -10,6 +12,11 @@ end
 local function wake(prefix, queue)
   redis.call('ZADD', prefix .. 'k:' .. queue, 0, '1')
   redis.call('ZADD', prefix .. 'k', 0, '1')
+end
+
+-- Workers that exclude queues wait for the markers of those they know: tell them of a new one.
+local function note_queue(prefix, queue)
+  if redis.call('SADD', prefix .. 'qs', queue) == 1 then redis.call('ZADD', prefix .. 'kn', 0, '1') end
 end
 
 local function make_ready(prefix, id, queue, score)

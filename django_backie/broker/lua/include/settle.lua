@@ -1,7 +1,7 @@
--- End attempts: each item is id, attempt, next state, refund, delay in ms, reason, attempt record.
+-- End attempts: each item is id, token, next state, refund, delay in ms, reason, attempt record.
 -- Answers per item: OK; STALE when the attempt is not the worker's (any more); DUP when it has ended like this before.
-local function verdict(record, worker, attempt)
-  if record.worker == worker and record.attempt == attempt and ended[record.state] then return 'DUP' end
+local function verdict(record, worker)
+  if record.worker == worker and ended[record.state] then return 'DUP' end
   return 'STALE'
 end
 
@@ -24,9 +24,9 @@ local function settle(prefix, worker, now, items)
   local answers, released, written, marked = {}, {}, {}, {}
   for index, item in ipairs(items) do
     local record = parse(records[index])
-    local attempt, _, score, queue = string.match(held[index] or '', '^(%d+)|(%d)|(-?%d+)|(.*)$')
-    if tonumber(attempt) ~= item.attempt then
-      answers[index] = verdict(record, worker, item.attempt)
+    local token, _, score, queue = string.match(held[index] or '', '^(%d+)|(%d)|(-?%d+)|(.*)$')
+    if token ~= item.token then
+      answers[index] = verdict(record, worker)
     else
       answers[index] = 'OK'
       released[#released + 1] = item.id
@@ -53,7 +53,7 @@ local function read_items(from, count)
   local items = {}
   for index = 0, count - 1 do
     local at = from + index * 7
-    items[index + 1] = {id = ARGV[at], attempt = tonumber(ARGV[at + 1]), state = ARGV[at + 2],
+    items[index + 1] = {id = ARGV[at], token = ARGV[at + 1], state = ARGV[at + 2],
       refund = ARGV[at + 3] == '1', delay = tonumber(ARGV[at + 4]), reason = ARGV[at + 5], note = ARGV[at + 6]}
   end
   return items

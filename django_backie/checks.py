@@ -18,6 +18,7 @@ from .backend import RedisBackend
 from .broker.inspect import server_info
 from .exceptions import BackieError, did_you_mean
 
+DUMMY = "django.db.backends.dummy"
 LOOPBACK = {"localhost", "127.0.0.1", "::1", None}
 
 
@@ -92,20 +93,19 @@ def _check_databases(backend: RedisBackend) -> Iterator[CheckMessage]:
                 hint=f"DATABASES has: {', '.join(sorted(settings.DATABASES)) or 'nothing'}.",
                 id="django_backie.E003",
             )
-    if config.durability != "now" and not (config.databases and settings.DATABASES):
+    if config.durability != "now" and not (config.databases and _has_database()):
         yield Error(
             f"{where}: durability {config.durability!r} needs a database.",
             hint="Set DURABILITY to 'now' (and DATABASES to []), or name a database in DATABASES.",
             id="django_backie.E004",
         )
-    elif config.databases and not apps.is_installed("django_backie"):
-        yield Error(
-            f"{where}: jobs are kept in a table, but 'django_backie' is not in INSTALLED_APPS.",
-            hint="Add it to INSTALLED_APPS, or set DURABILITY to 'now' and DATABASES to [].",
-            id="django_backie.E005",
-        )
     elif config.databases:
         yield from _check_routers(config, where)
+
+
+def _has_database() -> bool:
+    """Tell whether the project has a database; Django gives one that has none a dummy."""
+    return any(database.get("ENGINE") != DUMMY for database in settings.DATABASES.values())
 
 
 def _check_routers(config: conf.Config, where: str) -> Iterator[CheckMessage]:
@@ -120,8 +120,9 @@ def _check_routers(config: conf.Config, where: str) -> Iterator[CheckMessage]:
 
 
 def _check_names() -> Iterator[CheckMessage]:
+    modules = [module for backend in _valid_backends() for module in backend.config.task_modules]
     try:
-        registry.discover()
+        registry.discover(modules)
     except Exception as error:  # noqa: BLE001 - whatever a project's module raises is to be shown
         yield Error(
             f"a tasks module cannot be imported: {type(error).__name__}: {error}",

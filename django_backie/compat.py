@@ -7,6 +7,7 @@ from typing import Any
 
 import django
 from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
 
 HAS_CORE = django.VERSION >= (6, 0)  # mypy is told that it is true
 
@@ -114,16 +115,26 @@ def get_backend(alias: str) -> Any:
 
 def default_alias() -> str:
     """Return the first alias of TASKS whose backend is one of ours, else the implicit alias."""
-    for alias, params in configured_aliases().items():
-        if str(params.get("BACKEND", "")).startswith("django_backie."):
-            return alias
-    return IMPLICIT_ALIAS
+    return next(iter(_ours()), IMPLICIT_ALIAS)
 
 
 def own_aliases() -> list[str]:
-    """Return every alias that is served by django-backie's Redis backend, the implicit one if there is no other."""
-    own = [alias for alias in configured_aliases() if getattr(task_backends[alias], "uses_redis", False)]
-    return own or [IMPLICIT_ALIAS]
+    """Return every alias that django-backie serves through Redis; the implicit one if TASKS names none of ours."""
+    ours = _ours()
+    return [alias for alias, uses_redis in ours.items() if uses_redis] if ours else [IMPLICIT_ALIAS]
+
+
+def _ours() -> dict[str, bool]:
+    """Return the aliases whose backend is a class of ours or derived from one, and whether it uses Redis."""
+    found = {}
+    for alias, params in configured_aliases().items():
+        try:
+            uses_redis = getattr(import_string(params.get("BACKEND", "")), "uses_redis", None)
+        except ImportError:
+            continue  # django.tasks tells of it when the alias is used
+        if uses_redis is not None:
+            found[alias] = bool(uses_redis)
+    return found
 
 
 def _forget_implicit(*, setting: str, **_: object) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from .core.options import DURABILITIES, backoff_problem
 from .exceptions import ConfigurationError, did_you_mean
@@ -55,6 +56,14 @@ class _Rule(NamedTuple):
     convert: Callable[[Any], Any] = lambda value: value
 
 
+def _has_valid_port(url: str) -> bool:
+    try:
+        urlsplit(url).port  # noqa: B018 - raises
+    except ValueError:
+        return False
+    return True
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -81,7 +90,7 @@ _NAMES = _Rule("a list of strings", _is_names, tuple)
 RULES: dict[str, _Rule] = {
     "URL": _Rule(
         f"a URL beginning with one of {', '.join(SCHEMES)}",
-        lambda v: isinstance(v, str) and v.startswith(SCHEMES),
+        lambda v: isinstance(v, str) and v.startswith(SCHEMES) and _has_valid_port(v),
     ),
     "NAMESPACE": _Rule(
         "a non-empty string without braces or white space",
@@ -119,6 +128,13 @@ def problems(options: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(1, f"unknown option {name!r}{did_you_mean(name.upper(), RULES)}", hint)
         elif not rule.holds(value):
             yield Problem(2, f"option {name!r} is {value!r}", f"It must be {rule.wanted}.")
+    yield from _environment_problem(options)
+
+
+def _environment_problem(options: Mapping[str, Any]) -> Iterator[Problem]:
+    url = os.environ.get("REDIS_URL")
+    if url and "URL" not in options and not RULES["URL"].holds(url):
+        yield Problem(2, f"the environment variable REDIS_URL is {url!r}", f"It must be {RULES['URL'].wanted}.")
 
 
 def parse(alias: str, options: Mapping[str, Any]) -> Config:

@@ -17,6 +17,7 @@ from . import compat
 from .broker.redis import RedisBroker, Restored
 from .core.states import RETRYABLE_BY_HAND, WAITING, State
 from .moments import epoch
+from .outbox import notes_of
 
 if TYPE_CHECKING:
     from .models import Job
@@ -82,16 +83,20 @@ def erase(ids: Iterable[str], *, using: str = "default") -> int:
     Raises:
         BrokerUnavailable: Redis is down; nothing was changed.
     """
-    tally = _Tally()
-    count = 0
-    for broker, rows in _by_broker(ids, using, tally).items():
-        keys = [str(row.pk) for row in rows]
-        # First Redis: a row without its job would come back through the mirror.
-        broker.erase(keys)
-        _attempts().filter(job_id__in=keys).using(using).delete()
-        count += _rows(using).filter(pk__in=keys).delete()[1].get("django_backie.Job", 0)
-        broker.erase(keys)
-    return count
+    keys = [str(job_id) for job_id in ids]
+    grouped = _by_broker(keys, using, _Tally())
+    # First Redis: a row without its job would come back through the mirror.
+    _erase_from_redis(grouped)
+    _attempts().filter(job_id__in=keys).using(using).delete()
+    count = _rows(using).filter(pk__in=keys).delete()[1].get("django_backie.Job", 0)
+    # And once more, for a push that was on its way meanwhile.
+    _erase_from_redis(grouped)
+    return int(count)
+
+
+def _erase_from_redis(grouped: dict[RedisBroker, list[Job]]) -> None:
+    for broker, rows in grouped.items():
+        broker.erase([str(row.pk) for row in rows])
 
 
 _REASONS: dict[str, Callable[[], str]] = {
@@ -134,7 +139,7 @@ def _settle(row: Job, using: str, answer: str, state: State, reason: str, tally:
 
 def _by_broker(ids: Iterable[str], using: str, tally: _Tally) -> dict[RedisBroker, list[Job]]:
     wanted = [str(job_id) for job_id in ids]
-    rows = {str(row.pk): row for row in _rows(using).filter(pk__in=wanted)}
+    rows = {str(row.pk): row for row in _rows(using).filter(pk__in=wanted).prefetch_related("attempts")}
     grouped: dict[RedisBroker, list[Job]] = defaultdict(list)
     for job_id in wanted:
         if job_id not in rows:
@@ -165,9 +170,10 @@ def _may_retry(row: Job, tally: _Tally) -> bool:
 
 def _restored(row: Job) -> Restored:
     if row.state in RETRYABLE_BY_HAND:
-        return Restored(str(row.pk), row.body)
+        return Restored(str(row.pk), row.body, attempts=notes_of(row))
     due = row.run_after if row.state in {State.SCHEDULED, State.RETRYABLE} else None
-    return Restored(str(row.pk), row.body, None if due is None else epoch(due), row.attempt, row.crashes)
+    when = None if due is None else epoch(due)
+    return Restored(str(row.pk), row.body, when, row.attempt, row.crashes, notes_of(row))
 
 
 def _write(row: Job, using: str, version: int, **values: Any) -> None:

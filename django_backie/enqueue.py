@@ -1,15 +1,16 @@
 """Take jobs in: now, or when the transaction of their database commits.
 
-All jobs of a transaction are pushed as one. Every call registers two callbacks: one that marks its jobs as surviving (a
-savepoint that is rolled back drops it) and one, bound to no savepoint, that pushes what has been marked. Of the latter
-only the last one of a transaction acts, so that nothing has to be moved about in Django's list of callbacks.
+Jobs of a transaction are pushed as one. Every call registers two callbacks: one that marks its jobs as surviving (a
+savepoint that is rolled back drops it) and one, bound to no savepoint, that pushes what has been marked. Where one
+call's callbacks directly follow another's, the later push serves for both. Where somebody else's callback stands
+between them, each pushes its own, for that callback may raise, and then nothing behind it is called.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections, transaction
@@ -47,7 +48,8 @@ def send(parcel: Parcel) -> bool:
         return True
     if parcel.durability == "outbox":
         outbox.write(parcel.entries, parcel.database)
-    if connections[parcel.database].in_atomic_block:
+    connection = connections[parcel.database]
+    if connection.in_atomic_block or _commits_by_hand(connection):
         _after_commit(parcel)
         return False
     _push([parcel])
@@ -65,38 +67,52 @@ def waiting(job_id: str, database: str) -> Entry | None:
 
 
 @dataclass(slots=True, eq=False)
-class _Batch:
-    """The parcels of a connection's transaction that have survived so far."""
-
-    parcels: list[Parcel] = field(default_factory=list)
-    last: _Flush | None = None
-
-
-@dataclass(slots=True, eq=False)
 class _Mark:
-    batch: _Batch
+    """Notes, when it is called, that the jobs of a call have survived."""
+
+    survivors: list[Parcel]
     parcel: Parcel
 
     def __call__(self) -> None:
-        self.batch.parcels.append(self.parcel)
+        self.survivors.append(self.parcel)
 
 
 @dataclass(slots=True, eq=False)
 class _Flush:
-    batch: _Batch
+    """Pushes the survivors, unless the flush that directly follows will."""
+
+    connection: Any
+    survivors: list[Parcel]
+    has_successor: bool = False
 
     def __call__(self) -> None:
-        if self.batch.last is self:
-            parcels, self.batch.parcels = self.batch.parcels, []
-            _push(parcels)
+        if self.has_successor and not self._is_called_by_hand():
+            return
+        parcels = [*self.survivors]
+        self.survivors.clear()
+        _push(parcels)
+
+    def _is_called_by_hand(self) -> bool:
+        """Tell whether a test runs some callbacks, perhaps without the successor; a commit empties the list."""
+        return any(callback is self for _, callback, *_ in self.connection.run_on_commit)
+
+
+def _commits_by_hand(connection: Any) -> bool:
+    """Tell whether the caller has switched autocommit off, in which state Django has no callbacks."""
+    return connection.connection is not None and not connection.autocommit
 
 
 def _after_commit(parcel: Parcel) -> None:
     connection: Any = connections[parcel.database]
-    batch = connection.__dict__.setdefault("_django_backie_batch", _Batch())
-    batch.last = _Flush(batch)
-    transaction.on_commit(_Mark(batch, parcel), using=parcel.database)
-    connection.run_on_commit.append((set(), batch.last, False))
+    if parcel.durability == "outbox" and not connection.in_atomic_block:
+        return  # The rows are pushed by the relay once they are committed.
+    before = connection.run_on_commit[-1][1] if connection.run_on_commit else None
+    survivors: list[Parcel] = []
+    if isinstance(before, _Flush):
+        before.has_successor = True
+        survivors = before.survivors
+    transaction.on_commit(_Mark(survivors, parcel), using=parcel.database)
+    connection.run_on_commit.append((set(), _Flush(connection, survivors), False))
 
 
 def _push(parcels: Sequence[Parcel]) -> None:

@@ -49,12 +49,14 @@ CHANGING = (
 )
 
 
-def write(snapshots: Sequence[Snapshot], databases: Sequence[str], unpack: Unpack, describe: Describe) -> None:
+def write(
+    snapshots: Sequence[Snapshot], databases: Sequence[str], unpack: Unpack, describe: Describe, backend: str
+) -> None:
     """Write the snapshots to the tables they belong to, each table in one transaction."""
     by_database: dict[str, list[tuple[Job, Snapshot]]] = defaultdict(list)
     for snapshot in snapshots:
         if snapshot.body:
-            job = _readable_job(snapshot, unpack, databases[0])
+            job = _readable_job(snapshot, unpack, databases[0], backend)
             alias = job.database if job.database in databases else databases[0]
             by_database[alias].append((job, snapshot))
     for alias, pairs in by_database.items():
@@ -73,14 +75,14 @@ def forget(ids: Iterable[str], databases: Sequence[str]) -> None:
         _model("Job")._default_manager.using(alias).filter(pk__in=keys).delete()
 
 
-def _readable_job(snapshot: Snapshot, unpack: Unpack, database: str) -> Job:
+def _readable_job(snapshot: Snapshot, unpack: Unpack, database: str, backend: str) -> Job:
     """Return the job of a snapshot; of an unreadable body only its place is known."""
     try:
         return unpack(snapshot.id, snapshot.body)
     except UnreadableBody:
         queue, priority = _place(snapshot.body)
         created = snapshot.record.first_started or snapshot.version / 1000
-        return Job(snapshot.id, "?", queue, priority, created=created, database=database)
+        return Job(snapshot.id, "?", queue, priority, created=created, database=database, backend=backend)
 
 
 def _place(body: str) -> tuple[str, int]:

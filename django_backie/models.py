@@ -40,7 +40,7 @@ class Job(models.Model):
 
     ``version`` is 0 until the mirror has seen the job in Redis; afterwards only a larger version may overwrite the row.
     ``arguments`` is what people may read: secrets are cleansed before they are written. ``body`` is the signed
-    original, needed to push the job again; it is never shown and is emptied when the job succeeds.
+    original, needed to push the job again; it is never shown, and emptied when a job with secrets succeeds.
     """
 
     id = models.UUIDField(_("id"), primary_key=True, default=new_id, editable=False)

@@ -76,7 +76,7 @@ def unfinished_pages(using: str, backend: str, now: float) -> Iterator[list[str]
 
 def unfinished(ids: Sequence[str], using: str) -> list[Restored]:
     """Return those of the jobs whose rows say that they have not ended, as they were."""
-    rows = _unfinished(using).filter(pk__in=ids).exclude(body="") if ids else ()
+    rows = _unfinished(using).filter(pk__in=ids).exclude(body="").prefetch_related("attempts") if ids else ()
     return [_restored(row) for row in rows]
 
 
@@ -84,11 +84,31 @@ def _unfinished(using: str) -> Any:
     return _model()._default_manager.using(using).filter(state__in=[*WAITING, State.RUNNING])
 
 
+def notes_of(row: Any) -> tuple[dict[str, Any], ...]:
+    """Return the ended attempts of a row as Redis keeps them (``Transition.record``)."""
+    return tuple(_note(attempt) for attempt in row.attempts.all())
+
+
+def _note(attempt: Any) -> dict[str, Any]:
+    note = {
+        "n": attempt.number,
+        "w": attempt.worker,
+        "s": epoch(attempt.started_at),
+        "e": epoch(attempt.finished_at),
+        "o": attempt.outcome,
+    }
+    if attempt.error_class:
+        note |= {"c": attempt.error_class, "m": attempt.error_message, "t": attempt.traceback}
+    return note
+
+
 def _restored(row: Any) -> Restored:
     # A RUNNING row counts its present attempt, which nobody will finish now.
     attempt = row.attempt - 1 if row.state == State.RUNNING else row.attempt
     due = row.run_after if row.state in {State.SCHEDULED, State.RETRYABLE} else None
-    return Restored(str(row.pk), row.body, None if due is None else epoch(due), max(attempt, 0), row.crashes)
+    return Restored(
+        str(row.pk), row.body, None if due is None else epoch(due), max(attempt, 0), row.crashes, notes_of(row)
+    )
 
 
 def _locked(using: str, backend: str, before: Any) -> list[Any]:

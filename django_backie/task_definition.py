@@ -59,7 +59,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     def _normalise_options(self) -> None:
         for name in OWN_OPTIONS:
             value = getattr(self, name)
-            if value is None or value is False:
+            if value is None or (name == "sensitive" and value is False):
                 continue
             if problem := option_problem(name, value):
                 msg = f"{self.module_path}: {name} is {value!r}, it {problem}"

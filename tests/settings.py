@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-SECRET_KEY = "not a secret"  # noqa: S105
+SECRET_KEY = "not a secret"
 DEBUG = False
 USE_TZ = True
 TIME_ZONE = "UTC"

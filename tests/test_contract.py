@@ -242,7 +242,6 @@ class TestEndings:
         assert (result.status, result.errors[0].exception_class) == ("FAILED", kind)
         assert other.return_value == "after"
 
-    @pytest.mark.xfail(reason="taken for a stop of the worker: handed back, for ever", strict=True)
     def test_a_cancellation_inside_a_task_is_a_failure_too(self, backend: Any) -> None:
         result = now(await_cancelled).delay()
         drain(backend, max_jobs=3)
@@ -330,7 +329,6 @@ class TestSignals:
         result = now(note).delay(3)
         assert seen[0][4].enqueued_at == result.enqueued_at is not None
 
-    @pytest.mark.xfail(reason="receivers are called in the event loop, where the ORM refuses to work", strict=True)
     @pytest.mark.django_db(transaction=True, databases=["default", "other"])
     def test_receivers_may_use_the_database_for_async_tasks_too(self, backend: Any) -> None:
         counts: list[int] = []

@@ -180,7 +180,6 @@ class TestCallbacksOfOthers:
             transaction.on_commit(refuse)
             note.using(durability=durability).delay("behind")
 
-    @pytest.mark.xfail(reason="only the last flush of a transaction acts, and it stands behind", strict=True)
     def test_jobs_that_stand_before_it_leave(self, backend: Any) -> None:
         self.commit("commit")
         drain(backend)
@@ -190,7 +189,6 @@ class TestCallbacksOfOthers:
         self.commit("outbox")
         assert Job.objects.count() == 2
 
-    @pytest.mark.xfail(reason="marks of a broken run of callbacks are pushed by the next transaction", strict=True)
     @pytest.mark.parametrize("durability", ["outbox", "commit"])
     def test_nothing_is_left_to_the_next_transaction(self, backend: Any, durability: Any) -> None:
         self.commit(durability)
@@ -333,7 +331,6 @@ class TestCapturedCallbacks(TestCase):
             callback()
         assert ready(self.backend) == 2
 
-    @pytest.mark.xfail(reason="only the last flush of a transaction acts, and here it is not executed", strict=True)
     def test_a_delay_between_capture_and_execution_keeps_nothing_back(self) -> None:
         with self.captureOnCommitCallbacks() as callbacks:
             note.delay("captured")

@@ -31,7 +31,7 @@ def describe(job: Job) -> dict[str, Any]:
 
 
 def write(*snapshots: Snapshot, databases: Sequence[str] = BOTH) -> None:
-    mirror.write(snapshots, databases, unpack, describe)
+    mirror.write(snapshots, databases, unpack, describe, "default")
 
 
 def time_of(seconds: float) -> datetime:
@@ -197,7 +197,7 @@ def test_two_lost_attempts_of_one_number_are_both_kept() -> None:
 def test_arguments_are_written_once_and_never_changed_by_a_later_state() -> None:
     job = make_job(kwargs={"a": 1})
     write(snapshot_of(job, 1))
-    mirror.write([snapshot_of(job, 2, State.RUNNING)], BOTH, unpack, lambda job: {"other": True})
+    mirror.write([snapshot_of(job, 2, State.RUNNING)], BOTH, unpack, lambda job: {"other": True}, "default")
 
     assert row_of(job).arguments == {"a": 1, "args": []}
 

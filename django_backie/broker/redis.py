@@ -21,13 +21,14 @@ QueueMode = Literal["only", "all"]
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A job as its row remembers it; ``due`` is seconds since the epoch."""
+    """A job as its row remembers it; ``due`` is seconds since the epoch, ``attempts`` are those that have ended."""
 
     id: str
     body: str
     due: float | None = None
     attempt: int = 0
     crashes: int = 0
+    attempts: tuple[dict[str, Any], ...] = ()
 
 
 class RedisBroker:
@@ -161,7 +162,7 @@ class RedisBroker:
         rest: list[Any] = []
         for job in jobs:
             due = "" if job.due is None else round(job.due * 1000)
-            rest += (job.id, job.body, due, job.attempt, job.crashes)
+            rest += (job.id, job.body, due, job.attempt, job.crashes, replies.history(job.attempts))
         return [int(answer) for answer in self._run("restore", rest, prefix=self.keys.prefix, **self._keep)]
 
     def erase(self, ids: Sequence[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +118,11 @@ class Ticked:
 def notes(history: str) -> tuple[dict[str, Any], ...]:
     """Return the attempt records of a history."""
     return tuple(json.loads(line) for line in history.split("\n") if line)
+
+
+def history(attempts: Iterable[Mapping[str, Any]]) -> str:
+    """Return attempt records as the scripts keep them: each on a line of its own, behind a line break."""
+    return "".join(f"\n{json.dumps(attempt, separators=(',', ':'))}" for attempt in attempts)
 
 
 def record(text: str, due: str = "") -> Record:

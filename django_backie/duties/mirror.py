@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from .. import mirror
-from ..backend import RedisBackend, describe
+from ..backend import RedisBackend
+from ..base_backend import describe
 
 
 class Mirror:
@@ -25,7 +26,13 @@ class Mirror:
         backend, broker = self._backend, self._backend.broker
         snapshots = broker.take(self.batch)
         if snapshots:
-            mirror.write(snapshots, backend.config.databases, backend.unpack, lambda job: describe(job, backend.config))
+            mirror.write(
+                snapshots,
+                backend.config.databases,
+                backend.unpack,
+                lambda job: describe(job, backend.config),
+                backend.alias,
+            )
             erased = broker.done({snapshot.id: snapshot.version for snapshot in snapshots})
             mirror.forget(erased, backend.config.databases)
         return len(snapshots)

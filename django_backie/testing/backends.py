@@ -10,7 +10,7 @@ from typing import Any
 from django.db import connections, transaction
 
 from .. import compat, result
-from ..backend import BackieBackend
+from ..base_backend import BackieBackend
 from ..outbox import Entry
 from ..result import TaskResult
 from ..task_definition import Call, Task

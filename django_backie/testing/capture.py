@@ -11,7 +11,7 @@ from django.db import connections, transaction
 from django.test import override_settings
 
 from .. import compat
-from ..backend import BackieBackend
+from ..base_backend import BackieBackend
 from ..core.states import State
 from ..exceptions import InvalidArguments
 from ..result import TaskResult, normalise

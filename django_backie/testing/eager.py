@@ -9,7 +9,7 @@ from typing import Any
 from asgiref.sync import async_to_sync
 
 from .. import compat, result
-from ..backend import BackieBackend
+from ..base_backend import BackieBackend
 from ..broker.replies import Lease, Record
 from ..clock import SYSTEM
 from ..core.job import Job, Packed

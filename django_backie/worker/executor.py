@@ -12,8 +12,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.dispatch import Signal
+
 from .. import cleansing, compat, registry
-from ..backend import BackieBackend, sensitive_of
+from ..base_backend import BackieBackend, sensitive_of
 from ..broker.replies import Ending, Lease, Record
 from ..clock import SYSTEM, Clock
 from ..core import jsonic
@@ -41,10 +43,12 @@ from ..exceptions import (
     UnserializableValue,
 )
 from ..moments import moment
-from ..result import TaskResult, from_record
+from ..result import TaskResult, from_record, set_return_value
 from ..task_definition import Task, named_arguments
 
 _UNLIMITED: AbstractContextManager[Any] = nullcontext()
+# Django's tasks module logs each signal through a receiver of its own.
+OWN_RECEIVERS = 1
 LONGEST_TRACEBACK = 16 * 1024
 LONGEST_MESSAGE = 500
 UNKNOWN_TASK_DELAYS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
@@ -140,23 +144,40 @@ class Executor:
 
     async def arun(self, attempt: Attempt) -> Finished:
         """Run an async attempt to its end; a cancellation from outside is a stop of the worker."""
-        self._begin(attempt)
+        attempt.started = self._clock.now()
+        await self._atell(compat.task_signals.task_started, attempt.result)
         try:
             async with asyncio.timeout(attempt.job.options.timeout) as limit:
                 value = await attempt.task.func(*self._positional(attempt), **attempt.job.kwargs)
             outcome = self._returned(attempt, value)
-        except asyncio.CancelledError:
-            return self._settle(attempt, Interrupted())
         except TimeoutError as error:
             kind = TaskTimeout if limit.expired() else type(error)
-            return self._settle(attempt, self._raised(attempt, error, kind))
+            return await self._asettle(attempt, self._raised(attempt, error, kind))
+        except asyncio.CancelledError as error:
+            return await self._asettle(attempt, self._cancelled(attempt, error))
         except BaseException as error:  # noqa: BLE001 - as above
-            return self._settle(attempt, self._raised(attempt, error))
-        return self._settle(attempt, outcome)
+            return await self._asettle(attempt, self._raised(attempt, error))
+        return await self._asettle(attempt, outcome)
 
     def _begin(self, attempt: Attempt) -> None:
         attempt.started = self._clock.now()
-        compat.task_signals.task_started.send_robust(self._sender, task_result=attempt.result)
+        self._tell(compat.task_signals.task_started, attempt.result)
+
+    def _tell(self, signal: Signal, result: TaskResult[Any]) -> None:
+        # Robust, and Django logs what a receiver raises: the job goes on, or has ended, all the same.
+        signal.send_robust(self._sender, task_result=result)
+
+    async def _atell(self, signal: Signal, result: TaskResult[Any]) -> None:
+        """Send a signal from the loop: in a thread, where receivers may use the ORM, if any is not Django's own."""
+        if len(signal.receivers) <= OWN_RECEIVERS:
+            self._tell(signal, result)
+        else:
+            await signal.asend_robust(self._sender, task_result=result)
+
+    def _cancelled(self, attempt: Attempt, error: BaseException) -> Outcome:
+        """Return the outcome of a cancellation: a stop of the worker, unless the task has raised it by itself."""
+        task = asyncio.current_task()
+        return Interrupted() if task is not None and task.cancelling() else self._raised(attempt, error)
 
     def _positional(self, attempt: Attempt) -> list[Any]:
         if attempt.task.takes_context:
@@ -185,9 +206,7 @@ class Executor:
     def _failure(self, attempt: Attempt, error: BaseException, kind: type[BaseException] | None = None) -> Failure:
         kind = kind or type(error)
         secrets = self._secrets(attempt)
-        message = _text(error) or (
-            "" if kind is not TaskTimeout else f"ran longer than {attempt.job.options.timeout} s"
-        )
+        message = f"ran longer than {attempt.job.options.timeout} s" if kind is TaskTimeout else _text(error)
         lines = "".join(traceback.format_exception(error))
         if len(lines) > LONGEST_TRACEBACK:
             lines = f"{lines[:2000]}\n[...]\n{lines[-LONGEST_TRACEBACK + 2010 :]}"
@@ -205,45 +224,49 @@ class Executor:
         return cleansing.secrets_in(named, sensitive_of(attempt.task, self._backend.config))
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> Finished:
+        finished, transition = self._decide(attempt, outcome)
+        if transition.state.is_final:
+            self._tell(compat.task_signals.task_finished, attempt.result)
+        return finished
+
+    async def _asettle(self, attempt: Attempt, outcome: Outcome) -> Finished:
+        finished, transition = self._decide(attempt, outcome)
+        if transition.state.is_final:
+            await self._atell(compat.task_signals.task_finished, attempt.result)
+        return finished
+
+    def _decide(self, attempt: Attempt, outcome: Outcome) -> tuple[Finished, Transition]:
         job, lease = attempt.job, attempt.lease
         finished = self._clock.now()
         transition = decide(job, lease.attempt, outcome, self._dice())
         if transition.state.is_final:
-            self._announce(attempt, transition, finished)
+            _show_end(attempt.result, transition, finished)
         note = ""
         if transition.outcome:
             record = transition.record(
                 number=lease.attempt, worker=attempt.worker, started=attempt.started, finished=finished
             )
             note = json.dumps(record, separators=(",", ":"))
-        return Finished(
-            _ending(lease, transition, note),
-            attempt.worker,
-            job,
-            lease.attempt,
-            waited=max(0.0, attempt.started - max(job.created, job.run_after or 0.0)),
-            ran=finished - attempt.started,
-            transition=transition,
-        )
-
-    def _announce(self, attempt: Attempt, transition: Transition, finished: float) -> None:
-        result = attempt.result
-        object.__setattr__(result, "finished_at", moment(finished))
-        object.__setattr__(result, "status", compat.TaskResultStatus[transition.state.status])
-        object.__setattr__(result, "state", transition.state)
-        if transition.failure is not None:
-            error = compat.TaskError(
-                exception_class_path=transition.failure.class_path, traceback=transition.failure.traceback
-            )
-            result.errors.append(error)
-        else:
-            object.__setattr__(result, "_return_value", jsonic.loads(transition.result))
-        # Robust, and Django logs what a receiver raises: the job has ended all the same.
-        compat.task_signals.task_finished.send_robust(self._sender, task_result=result)
+        waited = max(0.0, attempt.started - max(job.created, job.run_after or 0.0))
+        ran = finished - attempt.started
+        ending = _ending(lease, transition, note)
+        return Finished(ending, attempt.worker, job, lease.attempt, waited, ran, transition), transition
 
     def _unopened(self, lease: Lease, job: Job | None, worker: str, outcome: Outcome) -> Finished:
         transition = decide(job or Job(lease.id, "?", "?"), lease.attempt, outcome, 0.0)
         return Finished(_ending(lease, transition, ""), worker, job, lease.attempt, transition=transition)
+
+
+def _show_end(result: TaskResult[Any], transition: Transition, finished: float) -> None:
+    """Give the handle that receivers of task_finished see the state in which the job has ended."""
+    object.__setattr__(result, "finished_at", moment(finished))
+    object.__setattr__(result, "status", compat.TaskResultStatus[transition.state.status])
+    object.__setattr__(result, "state", transition.state)
+    if transition.failure is not None:
+        failure = transition.failure
+        result.errors.append(compat.TaskError(exception_class_path=failure.class_path, traceback=failure.traceback))
+    else:
+        set_return_value(result, transition.result)
 
 
 def _ending(lease: Lease, transition: Transition, note: str) -> Ending:

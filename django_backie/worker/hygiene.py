@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -37,6 +38,14 @@ def after(job: str, outer: frozenset[str] = frozenset()) -> None:
         reset_queries()
     translation.deactivate()
     timezone.deactivate()
+
+
+def safely(care: Callable[..., None], *args: str) -> None:
+    """Do what is to be done for the connections; an error in it is logged, for the job is not to blame."""
+    try:
+        care(*args)
+    except Exception:
+        logger.exception("caring for the database connections failed")
 
 
 def open_transactions() -> frozenset[str]:

@@ -177,7 +177,8 @@ def _note(fields: Mapping[str, Any]) -> str:
         return f"waited {_duration(fields['wait_ms'])}"
     if "error" not in fields:
         return str(fields.get("reason", ""))
-    error = f"{fields['error'].rpartition('.')[2]} {fields['message'].splitlines()[0] if fields['message'] else ''}".rstrip()
+    message = fields["message"].splitlines()[0] if fields["message"] else ""
+    error = f"{fields['error'].rpartition('.')[2]} {message}".rstrip()
     if fields["event"] == "retried":
         return f"{error}, retry {fields['attempt']}/{fields['max_attempts'] - 1} in {fields['retry_in']:.0f} s"
     return error

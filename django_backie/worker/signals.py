@@ -18,7 +18,7 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Wakeups:
-    """A ``with`` block in which stop signals call ``stop``, and any signal, a child's death too, ends a wait at once."""
+    """A ``with`` block in which stop signals call ``stop`` and any signal, a child's death too, ends a wait."""
 
     def __init__(self, stop: Callable[[], None]) -> None:
         self._stop = stop

@@ -139,7 +139,8 @@ class Supervisor:
 
     def _run_duties(self, child: Child) -> int:
         stop = threading.Event()
-        on_stop_signals(stop.set, stop.set)
+        # SIGTERM may reach the whole process group, but the workers' last changes are still to be mirrored.
+        on_stop_signals(lambda: None, stop.set)
         watch_lifeline(self._lifeline[0], stop.set)
         perform(self._backend, stop, self._clock)
         return EXIT_CLEAN
@@ -175,7 +176,8 @@ class Supervisor:
         lifetime = self._clock.monotonic() - child.born
         child.due = self._clock.monotonic() + (RESPAWN_PAUSE if lifetime < SHORT_LIFE and code else 0.0)
         if code == EXIT_HANDED_BACK:
-            self._exit_code = EXIT_HANDED_BACK
+            if self._stopping_since is not None:
+                self._exit_code = EXIT_HANDED_BACK
         elif code:
             logger.warning("worker process %s died: %s", child.name, cause(code))
         if child.board is None:
@@ -238,7 +240,7 @@ class Supervisor:
     def _end_duties(self) -> None:
         """End the duties last: they mirror what the workers did until their end."""
         if self._duties.pid:
-            os.kill(self._duties.pid, signal.SIGTERM)
+            os.kill(self._duties.pid, signal.SIGQUIT)
             deadline = self._clock.monotonic() + self._options.grace
             while self._duties.pid and self._clock.monotonic() < deadline:
                 self._sleep(0.2)

@@ -18,7 +18,7 @@ _raise_in.argtypes = (ctypes.c_ulong, ctypes.py_object)
 
 
 class Limit:
-    """A ``with`` block in a worker's thread that another thread can interrupt, at most once, and never after its end."""
+    """A ``with`` block that another thread can interrupt, at most once and never after its end."""
 
     def __init__(self, timeout: float | None, clock: Clock = SYSTEM) -> None:
         self._thread = threading.get_ident()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import queue
-import threading
 from collections.abc import Callable
 
 from ..backend import RedisBackend
@@ -18,6 +15,7 @@ from ..exceptions import BrokerUnavailable
 from .board import Board
 from .executor import Attempt, Executor, Finished
 from .listener import WAKE, ListenerThread
+from .membership import Membership
 from .options import WorkerOptions
 from .pace import Pace
 from .pools.loop import LoopPool
@@ -53,7 +51,7 @@ class Worker:
     ) -> None:
         self._broker: RedisBroker = backend.broker
         self._options = options
-        self._base_name = name
+        self._membership = Membership(backend.broker, options, name, board)
         self._board = board
         self._on_finished = on_finished
         self._clock = clock
@@ -77,13 +75,13 @@ class Worker:
     @property
     def name(self) -> str:
         """Return the name under which jobs are leased; a fenced worker goes on under another."""
-        return f"{self._base_name}.{self._board.get('generation')}"
+        return self._membership.name
 
     def run(self) -> None:
         """Work until stopped, or until nothing is left in burst mode."""
         self._threads.start()
         self._listener.start()
-        self._join()
+        self._membership.join(lambda: self._is_stopping)
         try:
             while not self._is_over():
                 self._receive()
@@ -109,10 +107,15 @@ class Worker:
     def _is_stopping(self) -> bool:
         return self._stop_at is not None
 
+    @property
+    def _is_retired(self) -> bool:
+        """Tell whether this process has taken all the jobs it may; those in hand have all the time they need."""
+        return self._options.max_jobs is not None and self._taken >= self._options.max_jobs
+
     def _is_over(self) -> bool:
         if self._running or self._endings:
             return False
-        if self._is_stopping:
+        if self._is_stopping or self._is_retired:
             return True
         return self._options.burst and not self._maybe_ready
 
@@ -245,8 +248,6 @@ class Worker:
         self._board.add("turns")
         self._board.set("busy", len(self._running))
         self._threads.enforce_timeouts()
-        if self._options.max_jobs is not None and self._taken >= self._options.max_jobs:
-            self.stop()
         if self._is_stopping:
             self._hand_back_unstarted()
             if self._stop_at is not None and self._clock.monotonic() >= self._stop_at:
@@ -277,35 +278,18 @@ class Worker:
                 self.handed_back += 1
             self._running.clear()
 
-    def _join(self) -> None:
-        info = json.dumps({"pid": os.getpid(), "queues": self._options.named_queues, "mode": self._options.mode})
-        while True:
-            try:
-                self._broker.join(self.name, info)
-            except BrokerUnavailable as error:
-                if self._is_stopping:
-                    return
-                logger.warning("%s; trying again", error)
-                self._inbox.put(WAKE)
-                threading.Event().wait(FIRST_PAUSE * 5)
-            else:
-                return
-
     def _rejoin(self) -> None:
         """Go on under a new name: the lease has lapsed and the jobs were given to others."""
         logger.warning("the lease of %s has lapsed: its %d job(s) run elsewhere now", self.name, len(self._running))
         self._threads.take_back()
         self._endings.clear()
         self._running = {}
-        self._board.add("generation")
-        self._join()
+        self._membership.rename()
+        self._membership.join(lambda: self._is_stopping)
         self._maybe_ready = True
 
     def _leave(self) -> None:
         self._listener.stop()
-        try:
-            self._broker.leave(self.name)
-        except BrokerUnavailable as error:
-            logger.warning("%s; the lease of %s will lapse", error, self.name)
+        self._membership.leave()
         self._loop.stop()
         self._threads.stop()

@@ -70,7 +70,7 @@ def mark(path: str, text: str, seconds: float = 0.0) -> None:
 async def amark(path: str, text: str, seconds: float = 0.0) -> None:
     """Do the same in the event loop."""
     await asyncio.sleep(seconds)
-    with open(path, "a") as file:  # noqa: PTH123, ASYNC230
+    with open(path, "a") as file:  # noqa: PTH123
         file.write(f"{text}\n")
 
 

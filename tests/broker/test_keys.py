@@ -52,4 +52,4 @@ def test_a_namespace_whose_work_is_done_keeps_no_jobs(broker: RedisBroker) -> No
 
     left = {key.removeprefix(broker.keys.prefix) for key in broker.client.scan_iter(f"{broker.keys.prefix}*")}
 
-    assert left == {"qs", "seq", "k", "k:default"}
+    assert left == {"qs", "seq", "k", "kn", "k:default"}

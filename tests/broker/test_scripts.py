@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
+from hashlib import sha1
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from django_backie.broker.redis import RedisBroker
 
 from .support import WORKER, claim, ids_of, job, jobs
 
+ORIGINAL = scripts.load
 LUA = Path(scripts.__file__).parent / "lua"
 TESTS = Path(__file__).parent
 
@@ -83,20 +87,32 @@ def test_the_server_knows_a_script_by_the_hash_that_we_compute(broker: RedisBrok
     assert broker.client.script_load(script.source) == script.sha
 
 
-def test_a_server_that_has_forgotten_the_scripts_gets_them_again(broker: RedisBroker) -> None:
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Change all scripts by a comment, so that the server knows none; flushing them would disturb other tests."""
+    comment = f"\n-- {uuid.uuid4()}"
+
+    def changed(name: str) -> scripts.Script:
+        source = ORIGINAL(name).source + comment
+        return replace(ORIGINAL(name), source=source, sha=sha1(source.encode()).hexdigest())  # noqa: S324
+
+    monkeypatch.setattr(scripts, "load", changed)
+
+
+def test_a_server_that_has_forgotten_the_scripts_gets_them_again(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broker.enqueue([job("a")])
-    broker.client.script_flush()
+    forget(monkeypatch)
 
     assert broker.enqueue([job("a"), job("b")]) == [False, True]
     assert broker.client.script_exists(scripts.load("enqueue").sha) == [True]
-    broker.client.script_flush()
     assert ids_of(claim(broker, 2)) == ["a", "b"]
 
 
-def test_a_forgotten_script_runs_only_once(broker: RedisBroker) -> None:
-    broker.client.script_flush()
+def test_a_forgotten_script_runs_only_once(broker: RedisBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    forget(monkeypatch)
     broker.enqueue(jobs("ab"))
-    broker.client.script_flush()
+    forget(monkeypatch)
     claim(broker)
 
     assert broker.turn(WORKER).held == 1

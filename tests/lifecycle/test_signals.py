@@ -39,6 +39,24 @@ def test_a_job_that_outlasts_the_grace_is_handed_back_with_its_attempt(project: 
     assert job == {"state": "READY", "attempt": 0, "crashes": 0}
 
 
+def test_a_process_that_is_to_be_replaced_lets_its_jobs_finish(project: Project) -> None:
+    worker = project.worker("--max-jobs", "1", "--grace", "0.2")
+    project.run(f"mark.delay('{project.marks}', 'slow', 2.0)")
+    until(lambda: project.marked() == ["slow"])
+    worker.signal(signal.SIGTERM)
+    assert worker.wait() == 0
+    assert project.states() == {"SUCCESSFUL": 1}
+
+
+def test_a_signal_to_the_whole_group_loses_no_state(project: Project) -> None:
+    worker = project.worker()
+    project.run(f"mark.delay('{project.marks}', 'x', 2.0)")
+    until(lambda: project.run("print(json.dumps(Job.objects.filter(state='RUNNING').count()))"))
+    os.killpg(worker.pid, signal.SIGTERM)
+    assert worker.wait() == 0
+    assert project.states() == {"SUCCESSFUL": 1}
+
+
 def test_a_second_signal_aborts(project: Project) -> None:
     worker = project.worker("--grace", "600")
     project.run(f"amark.delay('{project.marks}', 'x', 600)")

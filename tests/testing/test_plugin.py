@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+INSTALLED = any(entry.name == "django_backie" for entry in importlib.metadata.entry_points(group="pytest11"))
+# pytest refuses a plugin that it has found by its entry point already.
+PLUGIN = [] if INSTALLED else ["-p", "django_backie.testing.plugin"]
 
 PROJECT = {
     "shop/__init__.py": "",
@@ -50,7 +54,7 @@ def test_the_fixture_works_in_a_project_of_its_own_under_xdist(tmp_path: Path) -
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     done = _run(
-        *(sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "django_backie.testing.plugin"),
+        *(sys.executable, "-m", "pytest", "-q", "-n", "2", *PLUGIN),
         cwd=tmp_path,
     )
     assert "4 passed" in done.stdout, done.stdout + done.stderr
@@ -59,7 +63,7 @@ def test_the_fixture_works_in_a_project_of_its_own_under_xdist(tmp_path: Path) -
 def test_a_project_without_django_is_not_disturbed(tmp_path: Path) -> None:
     (tmp_path / "test_plain.py").write_text("def test_plain():\n    assert True\n")
     done = _run(
-        *(sys.executable, "-m", "pytest", "-q", "-p", "no:django", "-p", "django_backie.testing.plugin"),
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:django", *PLUGIN),
         cwd=tmp_path,
     )
     assert "1 passed" in done.stdout, done.stdout + done.stderr

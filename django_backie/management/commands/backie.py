@@ -10,6 +10,8 @@ from typing import Any
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
+from django.db.models import JSONField, Value
+from django.db.models.fields.json import KeyTransform
 
 from ... import compat, control, registry
 from ...backend import RedisBackend
@@ -155,9 +157,13 @@ def _matching(alias: str, texts: list[str], argument: str | None) -> list[str]:
 
 def _by_argument(rows: Any, name: str, value: str) -> list[Any]:
     """Return the jobs with an argument of this value, be it text, a number, true, false or null."""
-    found = list(rows.filter(**{f"arguments__{name}": value}).values_list("pk", flat=True))
+    # Not arguments__<name>: the name could be a lookup, such as has_key or contains.
+    argument = rows.alias(argument=KeyTransform(name, "arguments"))
+    found = list(argument.filter(argument=value).values_list("pk", flat=True))
     try:
         parsed = json.loads(value)
     except ValueError:
         return found
-    return found + list(rows.filter(**{f"arguments__{name}": parsed}).values_list("pk", flat=True))
+    if parsed is None:
+        return found + list(argument.filter(argument=Value(None, JSONField())).values_list("pk", flat=True))
+    return found + list(argument.filter(argument=parsed).values_list("pk", flat=True))

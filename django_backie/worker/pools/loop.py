@@ -96,4 +96,4 @@ class LoopPool:
         now = self._clock.monotonic()
         if now - self._cleaned >= HYGIENE_INTERVAL:
             self._cleaned = now
-            await sync_to_async(hygiene.before, thread_sensitive=True)()
+            await sync_to_async(hygiene.safely, thread_sensitive=True)(hygiene.before)

@@ -77,20 +77,21 @@ class ThreadPool:
         """Let idle threads end; one that is stuck in a job does not keep the process alive."""
         for _ in self._threads:
             self._line.put(None)
+        deadline = self._clock.monotonic() + 1.0
         for thread in self._threads:
-            thread.join(timeout=1.0)
+            thread.join(timeout=max(0.0, deadline - self._clock.monotonic()))
 
     def _work(self, slot: int) -> None:
         while (attempt := self._line.get()) is not None:
             self._run(slot, attempt)
-        hygiene.close_all()
+        hygiene.safely(hygiene.close_all)
 
     def _run(self, slot: int, attempt: Attempt) -> None:
         self.last_started = self._clock.monotonic()
         self._board.begin(slot, attempt.lease.id)
-        hygiene.before()
+        hygiene.safely(hygiene.before)
         finished = self._limited(slot, attempt)
-        hygiene.after(attempt.job.task)
+        hygiene.safely(hygiene.after, attempt.job.task)
         self._report(finished)
         self._board.end(slot)
 

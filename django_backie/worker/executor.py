@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 
 from .. import cleansing, compat, registry
@@ -172,7 +173,8 @@ class Executor:
         if len(signal.receivers) <= OWN_RECEIVERS:
             self._tell(signal, result)
         else:
-            await signal.asend_robust(self._sender, task_result=result)
+            # Not asend_robust(): on Django 5.2 its receivers do not see the exception that is being handled.
+            await sync_to_async(self._tell, thread_sensitive=True)(signal, result)
 
     def _cancelled(self, attempt: Attempt, error: BaseException) -> Outcome:
         """Return the outcome of a cancellation: a stop of the worker, unless the task has raised it by itself."""

@@ -158,7 +158,10 @@ def _matching(alias: str, texts: list[str], argument: str | None) -> list[str]:
 def _by_argument(rows: Any, name: str, value: str) -> list[Any]:
     """Return the jobs with an argument of this value, be it text, a number, true, false or null."""
     # Not arguments__<name>: the name could be a lookup, such as has_key or contains.
-    argument = rows.alias(argument=KeyTransform(name, "arguments"))
+    path: Any = "arguments"
+    for key in name.split("."):
+        path = KeyTransform(key, path)
+    argument = rows.alias(argument=path)
     found = list(argument.filter(argument=value).values_list("pk", flat=True))
     try:
         parsed = json.loads(value)

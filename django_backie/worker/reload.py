@@ -15,13 +15,14 @@ from ..clock import SYSTEM, Clock
 
 
 class FileWatch:
-    """Compares the times of all imported modules' files, about once a second."""
+    """Compares the times of all imported modules' files, about once a second; made before the tasks are imported."""
 
     def __init__(self, clock: Clock = SYSTEM, interval: float = 1.0) -> None:
         self._clock = clock
         self._interval = interval
         self._looked = clock.monotonic()
         self._times = _times()
+        self._began = clock.now()
 
     def has_changed(self) -> bool:
         """Tell whether a file has changed since the last look."""
@@ -29,7 +30,10 @@ class FileWatch:
             return False
         self._looked = self._clock.monotonic()
         before, self._times = self._times, _times()
-        return any(before.get(path, time) != time for path, time in self._times.items())
+        # A module that was imported since the last look may have changed since its import.
+        return any(
+            before[path] != time if path in before else time > self._began for path, time in self._times.items()
+        )
 
 
 def restart() -> None:

@@ -81,7 +81,7 @@ class Project:
             **os.environ,
             "BACKIE_LIFECYCLE_DIR": str(directory),
             "DJANGO_SETTINGS_MODULE": "tests.lifecycle.settings",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{directory}",
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -114,7 +114,7 @@ class Project:
         log = self.directory / f"worker-{len(self._started)}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "django", "runworker", "--no-reload", *arguments],
+                [sys.executable, "-m", "django", "runworker", *(arguments or ["--no-reload"])],
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -23,6 +23,10 @@ DATABASES = {
 TASKS = {
     "default": {
         "BACKEND": "django_backie.backend.RedisBackend",
-        "OPTIONS": {"URL": os.environ.get("BACKIE_LIFECYCLE_REDIS", REDIS), "NAMESPACE": DIRECTORY.name},
+        "OPTIONS": {
+            "URL": os.environ.get("BACKIE_LIFECYCLE_REDIS", REDIS),
+            "NAMESPACE": DIRECTORY.name,
+            "TASK_MODULES": os.environ.get("BACKIE_LIFECYCLE_MODULES", "").split(),
+        },
     }
 }

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -90,6 +91,35 @@ def test_jobs_wait_in_the_outbox_while_redis_is_down_and_run_when_it_is_back(pro
     finally:
         server.terminate()
         server.wait()
+
+
+def test_changed_code_runs_after_a_reload(project: Project) -> None:
+    module = project.directory / "changing.py"
+    text = "from django_backie import task\n\n@task\ndef version() -> int:\n    return {}\n"
+    module.write_text(text.format(1))
+    project.environment["BACKIE_LIFECYCLE_MODULES"] = "changing"
+    worker = project.worker("--reload")
+    module.write_text(text.format(2))
+    os.utime(module, (time.time() + 5, time.time() + 5))
+    until(lambda: "restarting" in worker.output and worker.output.count("ready,") == 2)
+    found = project.run(
+        "import time\nfrom changing import version\nresult = version.delay()\n"
+        "while not result.is_finished: time.sleep(0.02); result.refresh()\n"
+        "print(json.dumps(result.return_value))"
+    )
+    assert found == 2
+
+
+def test_the_command_can_be_called_in_a_thread(project: Project) -> None:
+    project.run(
+        f"mark.delay('{project.marks}', 'x')\n"
+        "import threading\nfrom django.core.management import call_command\n"
+        "thread = threading.Thread(target=call_command, args=['runworker'], kwargs={'burst': True, 'verbosity': 0})\n"
+        "thread.start(); thread.join(20)\n"
+        "assert not thread.is_alive()\nprint('null')"
+    )
+    assert project.marked() == ["x"]
+    assert project.states() == {"SUCCESSFUL": 1}
 
 
 def test_wrong_options_are_refused_in_one_sentence(project: Project) -> None:

@@ -64,20 +64,20 @@ class Command(BaseCommand):
             raise CommandError(msg)
         backend = _backend_of(options["backend"])
         configure_logging(options["log_format"], _level(options["verbosity"]))
-        names = registry.discover(backend.config.task_modules)
         worker_options = _worker_options(options)
+        reloads = settings.DEBUG if options["reload"] is None else options["reload"]
+        watch = FileWatch() if reloads and not worker_options.burst else None
+        names = registry.discover(backend.config.task_modules)
         if options["log_format"] == "pretty" and options["verbosity"] > 0:
             self.stdout.write(banner(backend, worker_options, names, verbosity=options["verbosity"]))
-        code = self._run(backend, worker_options, options)
+        code = self._run(backend, worker_options, watch)
         if code != EXIT_CLEAN:
             sys.exit(code)
 
-    def _run(self, backend: RedisBackend, worker_options: WorkerOptions, options: dict[str, Any]) -> int:
+    def _run(self, backend: RedisBackend, worker_options: WorkerOptions, watch: FileWatch | None) -> int:
         if threading.current_thread() is not threading.main_thread():
             # Called from a test or another program: no signals, no forks.
             return run_in_thread(backend, worker_options)
-        reloads = settings.DEBUG if options["reload"] is None else options["reload"]
-        watch = FileWatch() if reloads and not worker_options.burst else None
         slots = worker_options.processes * worker_options.threads
         summary = Summary(SUMMARY_INTERVAL, SYSTEM.monotonic())
         supervisor = Supervisor(

@@ -202,9 +202,7 @@ def locked(path: Path, note: str = "", *, wait: bool = False) -> Iterator[None]:
 
 
 # Linux: a child ends when dev.py is killed with -9 (PR_SET_PDEATHSIG).
-die_with_parent = (
-    functools.partial(ctypes.CDLL(None).prctl, 1, signal.SIGTERM) if sys.platform == "linux" else None
-)
+die_with_parent = functools.partial(ctypes.CDLL(None).prctl, 1, signal.SIGTERM) if sys.platform == "linux" else None
 
 
 class Child(subprocess.Popen[bytes]):

@@ -31,9 +31,7 @@ class FileWatch:
         self._looked = self._clock.monotonic()
         before, self._times = self._times, _times()
         # A module that was imported since the last look may have changed since its import.
-        return any(
-            before[path] != time if path in before else time > self._began for path, time in self._times.items()
-        )
+        return any(before[path] != time if path in before else time > self._began for path, time in self._times.items())
 
 
 def restart() -> None:

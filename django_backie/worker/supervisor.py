@@ -80,9 +80,9 @@ class Supervisor:
                 self._reap()
                 self._renew()
                 self._replace()
+                self._restart_if_changed()
                 self._keep_stopping()
                 self._on_beat(self._totals.with_living(self._workers))
-                self._restart_if_changed()
             self._end_duties()
         for end in self._lifeline:
             os.close(end)

@@ -32,9 +32,7 @@ class Step(models.TextChoices):
 class Order(models.Model):
     """Somebody wants something. The moments below are written by the jobs, once each."""
 
-    number = models.CharField(
-        _("number"), max_length=10, primary_key=True, default=new_number, editable=False
-    )
+    number = models.CharField(_("number"), max_length=10, primary_key=True, default=new_number, editable=False)
     email = models.EmailField(_("e-mail address"))
     sku = models.CharField(_("article"), max_length=20, choices=[(p.sku, p.name) for p in CATALOGUE.values()])
     amount = models.DecimalField(_("amount"), max_digits=8, decimal_places=2)

@@ -57,7 +57,8 @@ class LoopPool:
     def stop(self) -> None:
         """End the loop and its thread."""
         if self._loop is not None and self._thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+            closing = asyncio.run_coroutine_threadsafe(_close_connections(), self._loop)
+            closing.add_done_callback(lambda _: self._loop and self._loop.call_soon_threadsafe(self._loop.stop))
             self._thread.join(timeout=2.0)
 
     def _start(self) -> None:
@@ -97,3 +98,8 @@ class LoopPool:
         if now - self._cleaned >= HYGIENE_INTERVAL:
             self._cleaned = now
             await sync_to_async(hygiene.safely, thread_sensitive=True)(hygiene.before)
+
+
+async def _close_connections() -> None:
+    """Close the connections of the thread in which async code uses the database."""
+    await sync_to_async(hygiene.safely, thread_sensitive=True)(hygiene.close_all)

@@ -47,9 +47,7 @@ class Migration(migrations.Migration):
                 ("paid_at", models.DateTimeField(editable=False, null=True, verbose_name="paid at")),
                 (
                     "payment_reference",
-                    models.CharField(
-                        blank=True, editable=False, max_length=40, verbose_name="payment reference"
-                    ),
+                    models.CharField(blank=True, editable=False, max_length=40, verbose_name="payment reference"),
                 ),
                 (
                     "metric_sent_at",
@@ -73,9 +71,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 (
                     "step",
@@ -106,9 +102,7 @@ class Migration(migrations.Migration):
                 "verbose_name": "job of an order",
                 "verbose_name_plural": "jobs of an order",
                 "ordering": ["id"],
-                "constraints": [
-                    models.UniqueConstraint(fields=("order", "step"), name="shop_one_job_per_step")
-                ],
+                "constraints": [models.UniqueConstraint(fields=("order", "step"), name="shop_one_job_per_step")],
             },
         ),
     ]

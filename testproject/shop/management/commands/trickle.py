@@ -26,9 +26,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare pace, number and share of the rolled back."""
-        parser.add_argument(
-            "--every", type=float, default=3.0, help="seconds between two orders (%(default)s)"
-        )
+        parser.add_argument("--every", type=float, default=3.0, help="seconds between two orders (%(default)s)")
         parser.add_argument("--count", type=int, help="stop after this many orders (default: never)")
         parser.add_argument(
             "--rollback-every",

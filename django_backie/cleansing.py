@@ -40,7 +40,8 @@ def secrets_in(arguments: Mapping[str, Any], sensitive: bool | Sequence[str] = (
 def scrub(text: str, secrets: Sequence[str]) -> str:
     """Return a text with every secret value replaced."""
     for secret in secrets:
-        text = text.replace(secret, STARS)
+        # As it is, and as repr() shows it: many messages quote their values.
+        text = text.replace(secret, STARS).replace(repr(secret)[1:-1], STARS)
     return text
 
 
@@ -53,7 +54,7 @@ def _cleansed(name: str, value: Any, names: frozenset[str]) -> Any:
         return STARS
     if isinstance(value, Mapping):
         return {_clean_text(str(key)): _cleansed(str(key), item, names) for key, item in value.items()}
-    if isinstance(value, list | tuple):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_cleansed("", item, names) for item in value]
     return _readable(value)
 

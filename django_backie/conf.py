@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -62,6 +63,12 @@ def _has_valid_port(url: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _without_password(url: object) -> object:
+    if not isinstance(url, str):
+        return url
+    return re.sub(r"(password=)[^&]*", r"\1***", re.sub(r"//[^@/]*@", "//***@", url))
 
 
 def _is_number(value: object) -> bool:
@@ -127,14 +134,17 @@ def problems(options: Mapping[str, Any]) -> Iterator[Problem]:
             hint = f"Known options: {', '.join(sorted(RULES))}."
             yield Problem(1, f"unknown option {name!r}{did_you_mean(name.upper(), RULES)}", hint)
         elif not rule.holds(value):
-            yield Problem(2, f"option {name!r} is {value!r}", f"It must be {rule.wanted}.")
+            shown = _without_password(value) if name == "URL" else value
+            yield Problem(2, f"option {name!r} is {shown!r}", f"It must be {rule.wanted}.")
     yield from _environment_problem(options)
 
 
 def _environment_problem(options: Mapping[str, Any]) -> Iterator[Problem]:
     url = os.environ.get("REDIS_URL")
     if url and "URL" not in options and not RULES["URL"].holds(url):
-        yield Problem(2, f"the environment variable REDIS_URL is {url!r}", f"It must be {RULES['URL'].wanted}.")
+        yield Problem(
+            2, f"the environment variable REDIS_URL is {_without_password(url)!r}", f"It must be {RULES['URL'].wanted}."
+        )
 
 
 def parse(alias: str, options: Mapping[str, Any]) -> Config:

@@ -17,8 +17,9 @@ from django.db import connections, transaction
 
 from . import outbox
 from .broker.redis import RedisBroker
+from .clock import SYSTEM
 from .core.options import Durability
-from .exceptions import BrokerUnavailable
+from .exceptions import BrokerError
 from .outbox import Entry
 
 logger = logging.getLogger("django_backie.enqueue")
@@ -41,7 +42,7 @@ def send(parcel: Parcel) -> bool:
     """Take jobs in; tell whether they are on their way already, or wait for the commit.
 
     Raises:
-        BrokerUnavailable: Redis is down and the durability is not ``outbox``; nothing was enqueued.
+        BrokerError: Redis is down and the durability is not ``outbox``; nothing was enqueued.
     """
     if parcel.durability == "now":
         _push([parcel])
@@ -117,13 +118,13 @@ def _after_commit(parcel: Parcel) -> None:
 
 def _push(parcels: Sequence[Parcel]) -> None:
     """Push parcels, one call per broker; those of the outbox bear with a Redis that is down."""
-    failure: BrokerUnavailable | None = None
+    failure: BrokerError | None = None
     lost: list[Parcel] = []
     for broker in dict.fromkeys(parcel.broker for parcel in parcels):
         own = [parcel for parcel in parcels if parcel.broker is broker]
         try:
-            broker.enqueue([entry.packed for parcel in own for entry in parcel.entries])
-        except BrokerUnavailable as error:
+            _push_to(broker, own)
+        except BrokerError as error:
             logger.warning("%s; jobs in the outbox are pushed when it is back", error)
             lost += (parcel for parcel in own if parcel.durability != "outbox")
             failure = error if lost else None
@@ -132,3 +133,17 @@ def _push(parcels: Sequence[Parcel]) -> None:
             parcel.announce()
     if failure is not None:
         raise failure
+
+
+def _push_to(broker: RedisBroker, parcels: Sequence[Parcel]) -> None:
+    now = SYSTEM.now()
+    late = [parcel for parcel in parcels if _is_late(parcel, now)]
+    broker.enqueue([entry.packed for parcel in parcels if parcel not in late for entry in parcel.entries])
+    for database in dict.fromkeys(parcel.database for parcel in late):
+        ids = [entry.job.id for parcel in late if parcel.database == database for entry in parcel.entries]
+        outbox.push_late(ids, database, broker.enqueue)
+
+
+def _is_late(parcel: Parcel, now: float) -> bool:
+    """Tell whether the relay may have pushed these jobs already, and a worker may have run them."""
+    return parcel.durability == "outbox" and now - parcel.entries[0].job.created > outbox.GRACE / 2

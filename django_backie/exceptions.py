@@ -35,12 +35,12 @@ class PayloadTooLarge(BackieError, ValueError):
     """Arguments or a return value exceed the configured size."""
 
 
-class BrokerUnavailable(BackieError, ConnectionError):
-    """Redis cannot be reached, or refuses to answer."""
-
-
 class BrokerError(BackieError):
-    """Redis answered with an error that no retry can heal."""
+    """Redis answered with an error."""
+
+
+class BrokerUnavailable(BrokerError, ConnectionError):
+    """Redis cannot be reached, or cannot serve for the time being."""
 
 
 class UnreadableBody(BackieError, ValueError):

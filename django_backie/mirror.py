@@ -6,14 +6,15 @@ written once.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.db import connections, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
 
 from .broker.replies import Record, Snapshot
 from .cleansing import STARS
@@ -26,6 +27,11 @@ from .moments import moment
 
 if TYPE_CHECKING:
     from .models import Job as JobRow
+
+logger = logging.getLogger("django_backie.duties")
+
+# Characters; what is longer is written in several statements.
+LARGEST_CHUNK = 2 * 1024 * 1024
 
 Unpack = Callable[[str, str], Job]
 Describe = Callable[[Job], dict[str, Any]]
@@ -51,8 +57,9 @@ CHANGING = (
 
 def write(
     snapshots: Sequence[Snapshot], databases: Sequence[str], unpack: Unpack, describe: Describe, backend: str
-) -> None:
-    """Write the snapshots to the tables they belong to, each table in one transaction."""
+) -> set[str]:
+    """Write the snapshots to the tables they belong to; answer the ids of those that could not be written."""
+    failed: set[str] = set()
     by_database: dict[str, list[tuple[Job, Snapshot]]] = defaultdict(list)
     for snapshot in snapshots:
         if snapshot.body:
@@ -62,9 +69,44 @@ def write(
     for alias, pairs in by_database.items():
         # Sorted, so that two mirrors never wait for each other's rows.
         pairs.sort(key=lambda pair: pair[0].id)
+        for chunk in _chunks(pairs):
+            failed |= _write_chunk(chunk, alias, describe)
+    return failed
+
+
+def _chunks(pairs: Sequence[tuple[Job, Snapshot]]) -> Iterator[list[tuple[Job, Snapshot]]]:
+    """Split pairs so that no statement exceeds what a database takes as one (MariaDB: 16 MiB)."""
+    chunk: list[tuple[Job, Snapshot]] = []
+    size = 0
+    for job, snapshot in pairs:
+        weight = 2 * len(snapshot.body) + sum(len(str(note)) for note in snapshot.record.attempts)
+        if chunk and size + weight > LARGEST_CHUNK:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append((job, snapshot))
+        size += weight
+    if chunk:
+        yield chunk
+
+
+def _write_chunk(pairs: Sequence[tuple[Job, Snapshot]], alias: str, describe: Describe) -> set[str]:
+    """Write pairs in one transaction; where the database refuses a value, find the one and leave it out."""
+    try:
         with transaction.atomic(using=alias):
             _upsert([_row(job, snapshot, describe) for job, snapshot in pairs], alias)
             _insert_attempts(pairs, alias)
+    except (DataError, IntegrityError) as error:
+        if len(pairs) == 1:
+            logger.exception("job %s cannot be written to %r", pairs[0][0].id, alias)
+            return {pairs[0][0].id}
+        middle = len(pairs) // 2
+        logger.warning("%r refuses one of %d jobs: %s", alias, len(pairs), error)
+        return _write_chunk(pairs[:middle], alias, describe) | _write_chunk(pairs[middle:], alias, describe)
+    except DatabaseError as error:
+        # The other databases' jobs must not wait for this one.
+        logger.warning("%d job(s) could not be written to %r: %s", len(pairs), alias, error)
+        return {job.id for job, _ in pairs}
+    return set()
 
 
 def forget(ids: Iterable[str], databases: Sequence[str]) -> None:

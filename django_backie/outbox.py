@@ -21,7 +21,11 @@ from .moments import epoch, moment
 if TYPE_CHECKING:
     from .models import Job as JobRow
 
+Push = Callable[[list[Packed]], object]
+
 GRACE = 2.0
+# The version of a row that the relay has pushed; the mirror's are milliseconds.
+PUSHED = 1
 RECONCILE_AFTER = 30.0
 BATCH = 500
 
@@ -47,18 +51,34 @@ def find(job_id: str, using: str) -> JobRow | None:
     return rows.filter(pk=job_id).first()
 
 
-def relay(using: str, backend: str, push: Callable[[list[Packed]], object], now: float) -> int:
+def relay(using: str, backend: str, push: Push, now: float) -> int:
     """Push rows that never reached Redis, through ``push(packed)``; answer how many.
 
     The rows stay locked meanwhile: the mirror cannot finish a job between the reading of its row and its push, so a job
     that has run already is not pushed again. Several workers may relay at once; where rows cannot be skipped, they
     wait.
     """
+    table = _model()._default_manager.using(using)
+    waiting = table.filter(version=0, enqueued_at__lt=moment(now - GRACE), state__in=WAITING, backend=backend)
     with transaction.atomic(using=using):
-        rows = _locked(using, backend, moment(now - GRACE))
-        if rows:
-            push([_packed(row) for row in rows])
-        return len(rows)
+        return _push_locked(waiting, using, push)
+
+
+def push_late(ids: Sequence[str], using: str, push: Push) -> None:
+    """Push those of the jobs that nobody else has pushed meanwhile; for a push that comes so late that one may have."""
+    waiting = _model()._default_manager.using(using).filter(version=0, state__in=WAITING)
+    for start in range(0, len(ids), BATCH):
+        with transaction.atomic(using=using):
+            _push_locked(waiting.filter(pk__in=ids[start : start + BATCH]), using, push)
+
+
+def _push_locked(waiting: Any, using: str, push: Push) -> int:
+    rows = _locked(waiting, using)
+    if rows:
+        push([_packed(row) for row in rows])
+        # Not for the relay any more, whatever becomes of the mirror; should Redis lose them, they are brought back.
+        _model()._default_manager.using(using).filter(pk__in=[row.pk for row in rows]).update(version=PUSHED)
+    return len(rows)
 
 
 def unfinished_pages(using: str, backend: str, now: float) -> Iterator[list[str]]:
@@ -111,16 +131,14 @@ def _restored(row: Any) -> Restored:
     )
 
 
-def _locked(using: str, backend: str, before: Any) -> list[Any]:
-    table = _model()._default_manager.using(using)
-    waiting = table.filter(version=0, enqueued_at__lt=before, state__in=WAITING, backend=backend)
+def _locked(waiting: Any, using: str) -> list[Any]:
     features = connections[using].features
     if features.has_select_for_update:
         waiting = waiting.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
     rows = list(waiting.order_by("enqueued_at", "pk")[:BATCH])
     if rows and not features.has_select_for_update:
         # SQLite locks the whole database with the first write, and the rows may have changed before it.
-        unchanged = table.filter(pk__in=[row.pk for row in rows], version=0)
+        unchanged = _model()._default_manager.using(using).filter(pk__in=[row.pk for row in rows], version=0)
         unchanged.update(version=0)
         rows = list(unchanged.order_by("enqueued_at", "pk"))
     return rows

@@ -14,7 +14,7 @@ from . import compat
 from .backend import RedisBackend
 from .broker.fifo import Fifo
 from .duties.rota import perform
-from .exceptions import BrokerUnavailable, InvalidOption
+from .exceptions import BrokerError, InvalidOption
 from .task_definition import Task
 from .worker import worker
 from .worker.board import Board
@@ -34,7 +34,7 @@ class Broker:
         """Put a string at the end of a line.
 
         Raises:
-            BrokerUnavailable: Redis cannot be reached; names address and cause.
+            BrokerError: Redis cannot be reached; names address and cause.
         """
         self._fifo.push(queue_name, item)
 
@@ -111,7 +111,7 @@ def _helpers(backend: RedisBackend, runner: worker.Worker, board: Board) -> Iter
 
     def renew() -> None:
         while not stop.wait(interval):
-            with contextlib.suppress(BrokerUnavailable):
+            with contextlib.suppress(BrokerError):
                 backend.broker.renew({runner.name: board.started()})
 
     threads = [

@@ -247,13 +247,13 @@ def test_a_change_during_the_write_is_mirrored_next(backend: Any, monkeypatch: p
     push(backend, job)
     duty, take = Mirror(backend), backend.broker.take
 
-    def take_and_change(limit: int) -> Any:
-        snapshots = take(limit)
+    def take_and_change(limit: int, offset: int) -> Any:
+        snapshots = take(limit, offset)
         run(backend)
         return snapshots
 
     with monkeypatch.context() as patch:
-        patch.setattr(type(backend.broker), "take", lambda _, limit: take_and_change(limit))
+        patch.setattr(type(backend.broker), "take", lambda _, limit, offset: take_and_change(limit, offset))
         duty.tick()
     assert row_of(job).state == "READY"
 
@@ -267,12 +267,12 @@ def test_a_job_erased_during_the_write_does_not_come_back(backend: Any, monkeypa
     run(backend, State.FAILED, note='{"n":1,"w":"w1","s":1.0,"e":2.0,"o":"failed","c":"E","m":"","t":""}')
     take = backend.broker.take
 
-    def take_and_erase(limit: int) -> Any:
-        snapshots = take(limit)
+    def take_and_erase(limit: int, offset: int) -> Any:
+        snapshots = take(limit, offset)
         backend.broker.erase([job.id])
         return snapshots
 
-    monkeypatch.setattr(type(backend.broker), "take", lambda _, limit: take_and_erase(limit))
+    monkeypatch.setattr(type(backend.broker), "take", lambda _, limit, offset: take_and_erase(limit, offset))
     Mirror(backend).tick()
 
     assert JobRow.objects.using("other").count() == Attempt.objects.using("other").count() == 0

@@ -167,13 +167,32 @@ def test_a_batch_is_bounded_and_the_oldest_come_first(monkeypatch: pytest.Monkey
     assert {packed.id for packed in relay()} == {made[2].id, made[1].id}
 
 
-def test_relaying_changes_no_row_so_it_is_repeated_until_the_mirror_has_seen_the_job() -> None:
-    job = make_job()
-    row(job)
-    before = JobRow.objects.values().get()
+def test_a_relayed_row_is_left_to_the_mirror_and_not_relayed_again() -> None:
+    row(make_job())
 
-    assert relay() == relay() != []
-    assert JobRow.objects.values().get() == before
+    assert len(relay()) == 1
+    assert relay() == []
+    assert JobRow.objects.get().version == outbox.PUSHED
+
+
+def test_a_push_that_fails_leaves_the_row_to_the_next_relay() -> None:
+    def refuse(_: object) -> None:
+        raise BrokerUnavailable("down")
+
+    row(make_job())
+    with pytest.raises(BrokerUnavailable):
+        outbox.relay("default", "default", refuse, NOW)
+    assert len(relay()) == 1
+
+
+def test_a_late_push_leaves_out_what_was_pushed_meanwhile() -> None:
+    early, late = make_job(), make_job()
+    row(early)
+    assert len(relay()) == 1
+    row(late)
+    pushed: list[object] = []
+    outbox.push_late([early.id, late.id], "default", pushed.extend)
+    assert [packed.id for packed in pushed] == [late.id]  # type: ignore[attr-defined]
 
 
 def test_each_database_is_relayed_by_itself() -> None:

@@ -26,6 +26,19 @@ _UNAVAILABLE = (
     OSError,
 )
 
+# Errors that tell of the server's state, not of the command.
+_PASSING = (
+    "MISCONF",
+    "BUSY",
+    "NOREPLICAS",
+    "MASTERDOWN",
+    "UNBLOCKED",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "LOADING",
+    "READONLY",
+)
+
 
 @functools.cache
 def command_client(url: str) -> redis.Redis:
@@ -65,6 +78,9 @@ def translated(url: str) -> Iterator[None]:
         msg = f"Redis at {address(url)} is not available: {str(error) or type(error).__name__}"
         raise BrokerUnavailable(msg) from error
     except redis.exceptions.RedisError as error:
+        if str(error).startswith(_PASSING):
+            msg = f"Redis at {address(url)} cannot serve now: {error}"
+            raise BrokerUnavailable(msg) from error
         msg = f"Redis at {address(url)} refused: {error}"
         raise BrokerError(msg) from error
 

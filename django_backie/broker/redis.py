@@ -16,6 +16,9 @@ from .connection import address, blocking_client, command_client, translated
 from .keys import Keys
 from .replies import Ending, Lease, Snapshot, Ticked, Turn
 
+# A script blocks the server while it runs.
+MOST_AT_ONCE = 1000
+
 QueueMode = Literal["only", "all"]
 
 
@@ -58,12 +61,15 @@ class RedisBroker:
         return self._client or command_client(self.config.url)
 
     def enqueue(self, jobs: Sequence[Packed]) -> list[bool]:
-        """Add jobs in one call; answer for each whether it is new."""
-        rest: list[Any] = []
-        for job in jobs:
-            due = "" if job.run_after is None else round(job.run_after * 1000)
-            rest += (job.id, job.queue, job.priority, due, job.body)
-        return [bool(answer) for answer in self._run("enqueue", rest, prefix=self.keys.prefix, **self._keep)]
+        """Add jobs, up to a thousand in one call; answer for each whether it is new."""
+        answers: list[bool] = []
+        for start in range(0, len(jobs), MOST_AT_ONCE):
+            rest: list[Any] = []
+            for job in jobs[start : start + MOST_AT_ONCE]:
+                due = "" if job.run_after is None else round(job.run_after * 1000)
+                rest += (job.id, job.queue, job.priority, due, job.body)
+            answers += map(bool, self._run("enqueue", rest, prefix=self.keys.prefix, **self._keep))
+        return answers
 
     def join(self, worker: str, info: str = "{}") -> None:
         """Register a worker for one lease."""
@@ -127,9 +133,9 @@ class RedisBroker:
         )
         return Ticked(*map(int, answer))
 
-    def take(self, limit: int) -> list[Snapshot]:
+    def take(self, limit: int, offset: int = 0) -> list[Snapshot]:
         """Return jobs that changed since they were mirrored; they stay marked until ``done``."""
-        return replies.snapshots(self._run("take", [], limit=limit))
+        return replies.snapshots(self._run("take", [], limit=limit, offset=offset))
 
     def done(self, versions: Mapping[str, int]) -> list[str]:
         """Un-mark mirrored jobs whose version is still the given one; the ended ones leave Redis.

@@ -10,7 +10,7 @@ from typing import Protocol
 from django.db import close_old_connections
 
 from ..clock import SYSTEM, Clock
-from ..exceptions import BrokerUnavailable
+from ..exceptions import BrokerError
 
 logger = logging.getLogger("django_backie.duties")
 
@@ -51,13 +51,13 @@ class Rota:
                 self._due[duty.name] = self._clock.monotonic() + self._tick(duty)
 
     def _tick(self, duty: Duty) -> float:
-        close_old_connections()
         try:
+            close_old_connections()
             delay = duty.tick()
         except Exception as error:
             pause = min(self._pauses.get(duty.name, FIRST_PAUSE / 2) * 2, LONGEST_PAUSE)
             self._pauses[duty.name] = pause
-            known = isinstance(error, BrokerUnavailable)
+            known = isinstance(error, BrokerError)
             logger.warning("%s failed, again in %.1f s: %s", duty.name, pause, error, exc_info=not known)
             return pause
         if self._pauses.pop(duty.name, None) is not None:

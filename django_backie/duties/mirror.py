@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from .. import mirror
 from ..backend import RedisBackend
 from ..base_backend import describe
@@ -22,20 +24,24 @@ class Mirror:
         return 0.0 if self.flush() == self.batch else self.interval
 
     def flush(self) -> int:
-        """Mirror one batch; answer its size."""
+        """Mirror one batch; answer how many jobs were written. What cannot be written now does not stand in the way."""
+        skipped = 0
+        while True:
+            size, failed = self._flush_from(skipped)
+            if not failed or size < self.batch:
+                return size - failed
+            skipped += failed
+
+    def _flush_from(self, offset: int) -> tuple[int, int]:
         backend, broker = self._backend, self._backend.broker
-        snapshots = broker.take(self.batch)
-        if snapshots:
-            mirror.write(
-                snapshots,
-                backend.config.databases,
-                backend.unpack,
-                lambda job: describe(job, backend.config),
-                backend.alias,
-            )
-            erased = broker.done({snapshot.id: snapshot.version for snapshot in snapshots})
-            mirror.forget(erased, backend.config.databases)
-        return len(snapshots)
+        snapshots = broker.take(self.batch, offset)
+        if not snapshots:
+            return 0, 0
+        describing = functools.partial(describe, config=backend.config)
+        failed = mirror.write(snapshots, backend.config.databases, backend.unpack, describing, backend.alias)
+        written = {snapshot.id: snapshot.version for snapshot in snapshots if snapshot.id not in failed}
+        mirror.forget(broker.done(written), backend.config.databases)
+        return len(snapshots), len(failed)
 
     def drain(self) -> None:
         """Mirror until nothing is left, at most what a busy namespace changes meanwhile."""

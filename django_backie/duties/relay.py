@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from django.db import DatabaseError
+
 from .. import outbox
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
@@ -23,10 +25,16 @@ class Relay:
 
     def tick(self) -> float:
         """Push what has waited for more than the grace."""
-        pushed = [
-            outbox.relay(database, self._backend.alias, self._backend.broker.enqueue, self._clock.now())
-            for database in self._backend.config.databases
-        ]
+        pushed = [self._relay(database) for database in self._backend.config.databases]
         if any(pushed):
             logger.info("pushed %d job(s) from the outbox", sum(pushed))
         return 0.0 if max(pushed, default=0) == outbox.BATCH else self.interval
+
+    def _relay(self, database: str) -> int:
+        backend = self._backend
+        try:
+            return outbox.relay(database, backend.alias, backend.broker.enqueue, self._clock.now())
+        except DatabaseError as error:
+            # The other databases' jobs must not wait for this one.
+            logger.warning("the outbox of %r cannot be read: %s", database, error)
+            return 0

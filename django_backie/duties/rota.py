@@ -9,7 +9,7 @@ from django.db import connections
 
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
-from ..exceptions import BrokerUnavailable
+from ..exceptions import BrokerError
 from .base import Duty, Rota
 from .mirror import Mirror
 from .prune import Prune
@@ -26,7 +26,7 @@ def perform(backend: RedisBackend, stop: threading.Event, clock: Clock = SYSTEM)
         Rota(duties_of(backend), stop, clock).run()
         if backend.config.mirrored:
             Mirror(backend).drain()
-    except BrokerUnavailable as error:
+    except BrokerError as error:
         logger.warning("%s; the next worker will mirror what is left", error)
     finally:
         connections.close_all()

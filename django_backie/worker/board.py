@@ -10,8 +10,16 @@ import mmap
 import struct
 import uuid
 
+from ..core.states import State
+
 _COUNTER = struct.Struct("=Q")
 COUNTERS = ("turns", "generation", "succeeded", "retried", "failed", "handed_back", "busy")
+_COUNTED = {
+    State.SUCCESSFUL: "succeeded",
+    State.RETRYABLE: "retried",
+    State.FAILED: "failed",
+    State.READY: "handed_back",
+}
 _SLOT = 16
 _EMPTY = bytes(_SLOT)
 
@@ -35,6 +43,11 @@ class Board:
     def add(self, counter: str, value: int = 1) -> None:
         """Raise a counter."""
         self.set(counter, self.get(counter) + value)
+
+    def count(self, state: State) -> None:
+        """Count an attempt by the state in which it has left its job."""
+        if state in _COUNTED:
+            self.add(_COUNTED[state])
 
     def begin(self, slot: int, job_id: str) -> None:
         """Note that a slot has started a job."""

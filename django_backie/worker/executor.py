@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 import random
-import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -15,15 +15,15 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 
-from .. import cleansing, compat, registry
-from ..base_backend import BackieBackend, sensitive_of
+from .. import compat, registry
+from ..base_backend import BackieBackend
 from ..broker.replies import Ending, Lease, Record
 from ..clock import SYSTEM, Clock
+from ..conf import Config
 from ..core import jsonic
 from ..core.job import Job
 from ..core.outcome import (
     Failed,
-    Failure,
     Interrupted,
     Outcome,
     Parked,
@@ -35,7 +35,6 @@ from ..core.outcome import (
 )
 from ..core.states import State
 from ..exceptions import (
-    InvalidArguments,
     PayloadTooLarge,
     Shutdown,
     TaskTimeout,
@@ -45,13 +44,15 @@ from ..exceptions import (
 )
 from ..moments import moment
 from ..result import TaskResult, from_record, set_return_value
-from ..task_definition import Task, named_arguments
+from ..task_definition import Task
+from .failures import failure_of
+
+logger = logging.getLogger("django_backie.worker")
 
 _UNLIMITED: AbstractContextManager[Any] = nullcontext()
 # Django's tasks module logs each signal through a receiver of its own.
 OWN_RECEIVERS = 1
-LONGEST_TRACEBACK = 16 * 1024
-LONGEST_MESSAGE = 500
+BROKEN_DELAY = 5.0
 UNKNOWN_TASK_DELAYS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
 
 
@@ -112,6 +113,10 @@ class Executor:
         self._clock = clock
         self._dice = dice
         self._sender = type(backend)
+
+    @property
+    def _config(self) -> Config:
+        return self._backend.config
 
     def open(self, lease: Lease, worker: str) -> Attempt | Finished:
         """Return the attempt of a lease, or its end where this worker cannot run it."""
@@ -195,35 +200,15 @@ class Executor:
                 msg = f"the return value of {attempt.job.task} takes {len(text.encode())} bytes, more than {limit}"
                 raise PayloadTooLarge(msg)
         except (UnserializableValue, PayloadTooLarge) as error:
-            return Failed(self._failure(attempt, error), final=True)
+            return Failed(failure_of(attempt.task, attempt.job, self._config, error), final=True)
         return Succeeded(text)
 
     def _raised(self, attempt: Attempt, error: BaseException, kind: type[BaseException] | None = None) -> Outcome:
         kind = kind or type(error)
         if issubclass(kind, Shutdown):
             return Interrupted()
-        failure = self._failure(attempt, error, kind)
+        failure = failure_of(attempt.task, attempt.job, self._config, error, kind)
         return TimedOut(failure) if issubclass(kind, TaskTimeout) else Failed(failure)
-
-    def _failure(self, attempt: Attempt, error: BaseException, kind: type[BaseException] | None = None) -> Failure:
-        kind = kind or type(error)
-        secrets = self._secrets(attempt)
-        message = f"ran longer than {attempt.job.options.timeout} s" if kind is TaskTimeout else _text(error)
-        lines = "".join(traceback.format_exception(error))
-        if len(lines) > LONGEST_TRACEBACK:
-            lines = f"{lines[:2000]}\n[...]\n{lines[-LONGEST_TRACEBACK + 2010 :]}"
-        return Failure(
-            f"{kind.__module__}.{kind.__qualname__}",
-            _storable(cleansing.scrub(message, secrets))[:LONGEST_MESSAGE],
-            _storable(cleansing.scrub(lines, secrets)),
-        )
-
-    def _secrets(self, attempt: Attempt) -> list[str]:
-        try:
-            named = named_arguments(attempt.task, attempt.job.args, attempt.job.kwargs)
-        except InvalidArguments:
-            named = attempt.job.kwargs
-        return cleansing.secrets_in(named, sensitive_of(attempt.task, self._backend.config))
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> Finished:
         finished, transition = self._decide(attempt, outcome)
@@ -254,6 +239,12 @@ class Executor:
         ending = _ending(lease, transition, note)
         return Finished(ending, attempt.worker, job, lease.attempt, waited, ran, transition), transition
 
+    def broken(self, attempt: Attempt, error: BaseException) -> Finished:
+        """Return the end of an attempt that failed outside the task: it is handed back, free of charge."""
+        logger.error("%s could not be run: %r", attempt.lease.id, error, exc_info=error)
+        transition = Transition(State.SCHEDULED, delay=BROKEN_DELAY, refund=True, reason="the worker failed to run it")
+        return Finished(_ending(attempt.lease, transition, ""), attempt.worker, attempt.job, attempt.lease.attempt)
+
     def _unopened(self, lease: Lease, job: Job | None, worker: str, outcome: Outcome) -> Finished:
         transition = decide(job or Job(lease.id, "?", "?"), lease.attempt, outcome, 0.0)
         return Finished(_ending(lease, transition, ""), worker, job, lease.attempt, transition=transition)
@@ -282,15 +273,3 @@ def _ending(lease: Lease, transition: Transition, note: str) -> Ending:
         reason=reason,
         note=note,
     )
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception as second:  # noqa: BLE001 - an exception whose __str__ raises
-        return f"<{type(error).__name__} whose text cannot be shown: {type(second).__name__}>"
-
-
-def _storable(text: str) -> str:
-    """Return a text that every database takes."""
-    return text.replace("\x00", "\N{SYMBOL FOR NULL}").encode(errors="backslashreplace").decode()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from ..broker.redis import Listener, RedisBroker
-from ..exceptions import BrokerUnavailable
+from ..exceptions import BrokerError
 from .options import WorkerOptions
+
+logger = logging.getLogger("django_backie.worker")
 
 LONGEST_BLOCK = 5.0
 PAUSE = 0.1
@@ -44,8 +47,11 @@ class ListenerThread:
         while self._armed.get() is not None:
             try:
                 self._listener.wait(LONGEST_BLOCK)
-            except BrokerUnavailable:
+            except Exception as error:
+                if not isinstance(error, BrokerError):
+                    logger.exception("listening failed")
                 threading.Event().wait(PAUSE)
-            self._is_armed = False
-            self._put(WAKE)
+            finally:
+                self._is_armed = False
+                self._put(WAKE)
         self._listener.close()

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 
 from ..broker.redis import RedisBroker
-from ..exceptions import BrokerUnavailable
+from ..exceptions import BrokerError
 from .board import Board
 from .options import WorkerOptions
 
@@ -37,7 +37,7 @@ class Membership:
         while not gives_up():
             try:
                 self._broker.join(self.name, self._info)
-            except BrokerUnavailable as error:
+            except BrokerError as error:
                 logger.warning("%s; trying again", error)
                 threading.Event().wait(PAUSE)
             else:
@@ -51,5 +51,5 @@ class Membership:
         """Strike this worker off."""
         try:
             self._broker.leave(self.name)
-        except BrokerUnavailable as error:
+        except BrokerError as error:
             logger.warning("%s; the lease of %s will lapse", error, self.name)

@@ -35,6 +35,6 @@ class WorkerOptions:
 
 
 def worker_name(number: int = 0) -> str:
-    """Return a new worker's name: host, process, number, and four characters that no other worker has had."""
+    """Return a new worker's name: host, process, number, and eight random characters."""
     host = socket.gethostname().split(".")[0].replace("|", "-")[:60] or "host"
-    return f"{host}:{os.getpid()}.{number}:{secrets.token_hex(2)}"
+    return f"{host}:{os.getpid()}.{number}:{secrets.token_hex(4)}"

@@ -26,6 +26,10 @@ class Pace:
         """Learn how long a job ran."""
         self._run_time += SMOOTHING * (max(seconds, 1e-5) - self._run_time)
 
+    def forget(self) -> None:
+        """Take nothing ahead until run times are known again."""
+        self._run_time = 1.0
+
     def came(self, jobs: int, for_loop: int) -> None:
         """Learn what kind of jobs came."""
         self._only_async = jobs == for_loop
@@ -34,10 +38,14 @@ class Pace:
         """Return how many jobs may wait for a thread."""
         return min(MOST_AHEAD, int(AHEAD * self._threads / self._run_time))
 
-    def room(self, running: int, backlog: int) -> int:
-        """Return how many jobs may be leased, given those in hand and those of them that wait for a thread."""
+    def room(self, for_threads: int, for_loop: int, backlog: int) -> int:
+        """Return how many jobs may be leased, given those for threads and loop, and those that wait for a thread.
+
+        Of what kind the next jobs are is not known: there must be room for them whichever they are.
+        """
+        loop_room = self._async - for_loop
         if self._only_async:
-            return self._async - running
+            return loop_room
         if backlog > self.ahead() // 2:
             return 0
-        return min(self._threads + self.ahead() - running, self._async)
+        return min(self._threads + self.ahead() - for_threads, loop_room)

@@ -180,7 +180,7 @@ def _note(fields: Mapping[str, Any]) -> str:
     message = fields["message"].splitlines()[0] if fields["message"] else ""
     error = f"{fields['error'].rpartition('.')[2]} {message}".rstrip()
     if fields["event"] == "retried":
-        return f"{error}, retry {fields['attempt']}/{fields['max_attempts'] - 1} in {fields['retry_in']:.0f} s"
+        return f"{error}, retry {fields['attempt']}/{fields['max_attempts'] - 1} in {fields.get('retry_in', 0):.0f} s"
     return error
 
 

@@ -60,6 +60,13 @@ def on_stop_signals(stop: Callable[[], None], abort: Callable[[], None]) -> None
     signal.signal(signal.SIGQUIT, lambda _number, _frame: abort())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # Processes that a task forks (multiprocessing) must not take our handlers with them: terminate() would do nothing.
+    os.register_at_fork(after_in_child=_forget_handlers)
+
+
+def _forget_handlers() -> None:
+    for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def watch_lifeline(reader: int, stop: Callable[[], None]) -> None:

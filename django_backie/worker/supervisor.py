@@ -20,7 +20,7 @@ from django.db import connections
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..duties.rota import perform
-from ..exceptions import BrokerUnavailable
+from ..exceptions import BrokerError
 from .board import Board
 from .children import Child, Totals, cause
 from .executor import Finished
@@ -34,6 +34,7 @@ EXIT_CLEAN, EXIT_CONFIG, EXIT_HANDED_BACK = 0, 1, 3
 RENEWALS_PER_LEASE = 3
 SHORT_LIFE, RESPAWN_PAUSE = 1.0, 1.0
 KILL_MARGIN = 5.0
+TICK, LONG_TICK = 1.0, 5.0
 
 OnFinished = Callable[[Finished], None]
 
@@ -64,6 +65,7 @@ class Supervisor:
         self._duties = Child(0, None)
         self._totals = Totals()
         self._renewed = 0.0
+        self._next_tick = 0.0
         self._signals = 0
         self._stopping_since: float | None = None
         self._aborting = False
@@ -79,6 +81,7 @@ class Supervisor:
                 self._sleep()
                 self._reap()
                 self._renew()
+                self._tick()
                 self._replace()
                 self._restart_if_changed()
                 self._keep_stopping()
@@ -91,6 +94,7 @@ class Supervisor:
     def stop(self) -> None:
         """Begin to stop; the second call aborts, as a second signal does."""
         self._signals += 1
+        self.wants_restart = False
 
     # 1. Fork
 
@@ -110,7 +114,12 @@ class Supervisor:
         child.born = self._clock.monotonic()
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            logger.warning("no new process: %s", error)
+            child.due = self._clock.monotonic() + RESPAWN_PAUSE
+            return
         if pid:
             child.pid = pid
             return
@@ -133,7 +142,7 @@ class Supervisor:
         assert child.board is not None  # noqa: S101 - for the type checker
         worker = Worker(self._backend, self._options, child.name, child.board, self._on_finished, self._clock)
         on_stop_signals(worker.stop, worker.abort)
-        watch_lifeline(self._lifeline[0], worker.stop)
+        watch_lifeline(self._lifeline[0], worker.stop_unrenewed)
         worker.run()
         return EXIT_HANDED_BACK if worker.handed_back else EXIT_CLEAN
 
@@ -155,11 +164,23 @@ class Supervisor:
         started = {name: child.board.started() for name, child in living.items() if child.board is not None}
         try:
             self._backend.broker.renew(started)
-        except BrokerUnavailable as error:
+        except BrokerError as error:
             logger.warning("leases were not renewed: %s", error)
             self._renewed = now - self._backend.config.lease / RENEWALS_PER_LEASE + 1.0
         else:
             self._renewed = now
+
+    def _tick(self) -> None:
+        """Keep time for all, here too: the duties wait for the database, and while nobody ticks nobody is recovered."""
+        now = self._clock.monotonic()
+        if now < self._next_tick:
+            return
+        self._next_tick = now + TICK
+        try:
+            self._backend.broker.tick()
+        except BrokerError as error:
+            self._next_tick = now + LONG_TICK
+            logger.debug("no tick: %s", error)
 
     # 3. Bury and replace
 
@@ -175,7 +196,8 @@ class Supervisor:
     def _dead(self, child: Child, code: int) -> None:
         lifetime = self._clock.monotonic() - child.born
         child.due = self._clock.monotonic() + (RESPAWN_PAUSE if lifetime < SHORT_LIFE and code else 0.0)
-        if code == EXIT_HANDED_BACK:
+        killed_while_stopping = code < 0 and self._stopping_since is not None and child.board is not None
+        if code == EXIT_HANDED_BACK or killed_while_stopping:
             if self._stopping_since is not None:
                 self._exit_code = EXIT_HANDED_BACK
         elif code:
@@ -190,10 +212,11 @@ class Supervisor:
 
     def _bury(self, child: Child) -> None:
         assert child.board is not None  # noqa: S101 - for the type checker
-        started = child.board.started()
+        # Whoever is killed because it does not stop has not crashed by its jobs' fault.
+        started = child.board.started() if self._stopping_since is None else []
         try:
             count = self._backend.broker.bury(child.full_name, started)
-        except BrokerUnavailable as error:
+        except BrokerError as error:
             logger.warning("%s; the lease of %s will lapse instead", error, child.name)
         else:
             if count:
@@ -252,8 +275,8 @@ class Supervisor:
     def _restart_if_changed(self) -> None:
         if self._stopping_since is None and self._has_changed():
             logger.info("code has changed: restarting")
-            self.wants_restart = True
             self.stop()
+            self.wants_restart = True
 
     def _sleep(self, longest: float = 1.0) -> None:
         """Sleep until a signal arrives: a child's death wakes the parent at once."""

@@ -11,15 +11,17 @@ from ..broker.redis import RedisBroker
 from ..broker.replies import Ending, Lease
 from ..clock import SYSTEM, Clock
 from ..core.states import State
-from ..exceptions import BrokerUnavailable
+from ..exceptions import BrokerError
 from .board import Board
 from .executor import Attempt, Executor, Finished
 from .listener import WAKE, ListenerThread
 from .membership import Membership
+from .occupancy import Occupancy
 from .options import WorkerOptions
 from .pace import Pace
 from .pools.loop import LoopPool
 from .pools.threads import ThreadPool
+from .stopping import Stopping
 
 logger = logging.getLogger("django_backie.worker")
 
@@ -68,8 +70,9 @@ class Worker:
         self._last_turn = 0.0
         self._pause = 0.0
         self._taken = 0
-        self._stop_at: float | None = None
-        self._aborted = False
+        self._stopping = Stopping(clock)
+        self._is_yielding = False
+        self._occupancy = Occupancy()
         self.handed_back = 0
 
     @property
@@ -81,7 +84,7 @@ class Worker:
         """Work until stopped, or until nothing is left in burst mode."""
         self._threads.start()
         self._listener.start()
-        self._membership.join(lambda: self._is_stopping)
+        self._membership.join(lambda: self._stopping.has_begun)
         try:
             while not self._is_over():
                 self._receive()
@@ -92,20 +95,18 @@ class Worker:
 
     def stop(self) -> None:
         """Take no new jobs, finish the running ones within the grace. Safe to call from a signal handler, and twice."""
-        if self._stop_at is None:
-            self._stop_at = self._clock.monotonic() + self._options.grace
-            self._inbox.put(WAKE)
+        self._stopping.begin(self._options.grace)
+        self._inbox.put(WAKE)
+
+    def stop_unrenewed(self) -> None:
+        """Stop as long as the lease surely lasts: nobody renews it any more."""
+        self._stopping.begin(min(self._options.grace, self._broker.config.lease / 2))
+        self._inbox.put(WAKE)
 
     def abort(self) -> None:
         """Hand everything back now."""
-        self._aborted = True
-        self.stop()
-        self._stop_at = self._clock.monotonic()
+        self._stopping.abort()
         self._inbox.put(WAKE)
-
-    @property
-    def _is_stopping(self) -> bool:
-        return self._stop_at is not None
 
     @property
     def _is_retired(self) -> bool:
@@ -115,7 +116,7 @@ class Worker:
     def _is_over(self) -> bool:
         if self._running or self._endings:
             return False
-        if self._is_stopping or self._is_retired:
+        if self._stopping.has_begun or self._is_retired:
             return True
         return self._options.burst and not self._maybe_ready
 
@@ -137,30 +138,25 @@ class Worker:
         if self._endings or self._wants_jobs:
             ready_to_flush = not self._endings or self._threads.backlog == 0
             return 0.0 if ready_to_flush else FLUSH_AFTER
-        nearest = min(self._due_at, self._stop_at or self._due_at) - self._clock.monotonic()
+        if self._threads.backlog or self._stopping.has_interrupted:
+            return STALE_BACKLOG / 2
+        nearest = min(self._due_at, self._stopping.ends_at) - self._clock.monotonic()
         return max(0.001, min(BEAT, nearest))
 
     def _accept(self, event: Finished | str) -> None:
         if isinstance(event, str):
             self._maybe_ready = True
             return
-        attempt = self._running.pop(event.ending.id, None)
+        self._occupancy.free(event.ending)
         # Under its former name this worker was fenced: the jobs of that time are no longer its own.
         if event.worker == self.name:
+            self._running.pop(event.ending.id, None)
             self._endings.append(event.ending)
-        if attempt is not None:
+        if event.ran:
             self._pace.ran(event.ran)
-        self._count(event)
+        self._board.count(event.ending.state)
+        self.handed_back += event.ending.state is State.READY
         self._on_finished(event)
-
-    def _count(self, event: Finished) -> None:
-        states = {State.SUCCESSFUL: "succeeded", State.RETRYABLE: "retried", State.FAILED: "failed"}
-        counter = states.get(event.ending.state)
-        if counter is not None:
-            self._board.add(counter)
-        elif event.ending.state is State.READY:
-            self.handed_back += 1
-            self._board.add("handed_back")
 
     # 2. Turn
 
@@ -169,9 +165,9 @@ class Worker:
         return self._maybe_ready and self._room() > 0
 
     def _room(self) -> int:
-        if self._is_stopping:
+        if self._stopping.has_begun:
             return 0
-        room = self._pace.room(len(self._running), self._threads.backlog)
+        room = self._pace.room(self._occupancy.threads, self._occupancy.loop, self._threads.backlog)
         if self._options.max_jobs is not None:
             room = min(room, self._options.max_jobs - self._taken)
         return max(0, room)
@@ -182,12 +178,14 @@ class Worker:
         if not flush and not self._wants_jobs:
             return
         try:
-            self._turn(self._room() if self._maybe_ready else 0)
-        except BrokerUnavailable as error:
+            # What is handed back because others may be free for it must not come back with the same breath.
+            self._turn(self._room() if self._maybe_ready and not self._is_yielding else 0)
+            self._is_yielding = False
+        except BrokerError as error:
             if not self._pause:
                 logger.warning("%s; running jobs go on, their results are kept until it is back", error)
             self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
-            if self._aborted:
+            if self._stopping.is_abort:
                 self._endings.clear()
         else:
             if self._pause:
@@ -208,7 +206,7 @@ class Worker:
             self._maybe_ready = len(turn.leases) == limit
         self._due_at = float("inf") if turn.next_due is None else self._last_turn + turn.next_due
         self._repair(turn.held)
-        if not self._maybe_ready and not self._is_stopping and not self._options.burst:
+        if not self._maybe_ready and not self._stopping.has_begun and not self._options.burst:
             self._listener.arm()
 
     def _note_stale(self, endings: list[Ending], answers: list[str]) -> None:
@@ -234,6 +232,7 @@ class Worker:
                 self._accept(attempt)
                 continue
             self._running[lease.id] = attempt
+            self._occupancy.take(attempt)
             if attempt.is_async:
                 for_loop.append(attempt)
             else:
@@ -248,19 +247,23 @@ class Worker:
         self._board.add("turns")
         self._board.set("busy", len(self._running))
         self._threads.enforce_timeouts()
-        if self._is_stopping:
+        if self._stopping.has_begun:
             self._hand_back_unstarted()
-            if self._stop_at is not None and self._clock.monotonic() >= self._stop_at:
+            if self._stopping.is_time_up:
                 self._interrupt()
         elif self._threads.backlog and self._clock.monotonic() - self._threads.last_started > STALE_BACKLOG:
             # A long job came among short ones: others may be free to run what waits behind it.
             self._hand_back_unstarted()
+            self._pace.forget()
+            self._is_yielding = self._maybe_ready = True
 
     def _hand_back_unstarted(self) -> None:
         for attempt in self._threads.take_back():
-            self._running.pop(attempt.lease.id, None)
+            ending = Ending(attempt.lease.id, attempt.lease.token, State.READY, refund=True)
+            self._occupancy.free(ending)
             if attempt.worker == self.name:
-                self._endings.append(Ending(attempt.lease.id, attempt.lease.token, State.READY, refund=True))
+                self._running.pop(attempt.lease.id, None)
+                self._endings.append(ending)
 
     # 4. Stop
 
@@ -269,10 +272,12 @@ class Worker:
 
         What does not end by that is handed back by the parent, or by the lease.
         """
-        self._threads.interrupt_all()
-        self._loop.interrupt_all()
-        overdue = self._clock.monotonic() - (self._stop_at or 0.0) > (0.5 if self._aborted else 3.0)
-        if overdue:
+        if not self._stopping.has_interrupted:
+            # Once: a second cancellation would hit what an async task does to clean up.
+            self._stopping.has_interrupted = True
+            self._threads.interrupt_all()
+            self._loop.interrupt_all()
+        if self._stopping.is_overdue:
             for attempt in self._running.values():
                 self._endings.append(Ending(attempt.lease.id, attempt.lease.token, State.READY, refund=True))
                 self.handed_back += 1
@@ -281,11 +286,11 @@ class Worker:
     def _rejoin(self) -> None:
         """Go on under a new name: the lease has lapsed and the jobs were given to others."""
         logger.warning("the lease of %s has lapsed: its %d job(s) run elsewhere now", self.name, len(self._running))
-        self._threads.take_back()
+        self._hand_back_unstarted()
         self._endings.clear()
         self._running = {}
         self._membership.rename()
-        self._membership.join(lambda: self._is_stopping)
+        self._membership.join(lambda: self._stopping.has_begun)
         self._maybe_ready = True
 
     def _leave(self) -> None:

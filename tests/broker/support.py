@@ -102,3 +102,10 @@ def now_ms(broker: RedisBroker) -> int:
 def far_future() -> float:
     """Return a time at which no test runs any more."""
     return time.time() + HOUR
+
+
+def vanish(broker: RedisBroker, worker: str = WORKER) -> None:
+    """Let a worker's lease lapse and be noticed: nobody has seen it die, or knows what it had started."""
+    lapse(broker, worker)
+    broker.client.delete(broker.keys["clk"])
+    assert broker.tick().buried == 1

@@ -21,6 +21,7 @@ from .support import (
     now_ms,
     order,
     record,
+    vanish,
     without_mirror,
 )
 
@@ -65,7 +66,7 @@ def test_a_job_that_was_renewed_as_started_is_charged(broker: RedisBroker) -> No
     broker.enqueue(jobs("ab"))
     claim(broker, 2)
     broker.renew({WORKER: ["b"]})
-    lose(broker)
+    vanish(broker)
 
     assert [record(broker, job_id).crashes for job_id in "ab"] == [0, 1]
 
@@ -122,11 +123,11 @@ def test_crashes_do_not_use_up_attempts(broker: RedisBroker) -> None:
 def test_a_job_that_was_taken_back_once_is_a_suspect_from_then_on(broker: RedisBroker) -> None:
     broker.enqueue([job("a")])
     claim(broker)
-    lose(broker)
+    vanish(broker)
     assert record(broker, "a").crashes == 0
 
     claim(broker)
-    lose(broker)
+    vanish(broker)
     assert record(broker, "a").crashes == 1
 
 
@@ -134,7 +135,7 @@ def test_a_job_that_crashed_once_is_charged_even_if_nobody_saw_it_start(broker: 
     broker.enqueue([job("a")])
     crash(broker)
     claim(broker)
-    lose(broker)
+    vanish(broker)
 
     assert record(broker, "a").crashes == 2
 
@@ -246,3 +247,27 @@ def test_a_job_that_runs_elsewhere_by_now_is_not_taken_back(broker: RedisBroker)
 
     assert record(broker, "a").crashes == 0
     assert end(broker, lease, worker="w2") == "OK"
+
+
+def test_who_sees_a_worker_die_knows_what_had_started_better_than_any_mark(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("ab"))
+    claim(broker, 2)
+    broker.renew({WORKER: ["a"]})
+    broker.bury(WORKER, ["b"])
+
+    assert [record(broker, job_id).crashes for job_id in "ab"] == [0, 1]
+
+
+def test_no_worker_holds_two_jobs_that_killed_two_workers_each(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("abc"))
+    for _ in range(2):
+        claim(broker, 3)
+        broker.bury(WORKER, ["a", "b"])
+    make_due(broker, "a", "b")
+    broker.tick()
+
+    first = ids_of(claim(broker, 3))
+    assert len({"a", "b"} & set(first)) == 1
+    assert "c" in first
+    assert ids_of(claim(broker, 3)) == []
+    assert len({"a", "b"} & set(ids_of(claim(broker, 3, worker="w2")))) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from django_backie.broker.redis import RedisBroker
 
-from .support import claim, job, jobs, lapse, lose, now_ms, order, record
+from .support import claim, job, jobs, lapse, lose, now_ms, order, record, vanish
 
 
 def test_the_lease_ends_one_lease_from_now(broker: RedisBroker) -> None:
@@ -38,8 +38,8 @@ def test_jobs_are_marked_as_started_at_their_own_worker(broker: RedisBroker) -> 
     claim(broker, 2, worker="w1")
     claim(broker, 2, worker="w2")
     broker.renew({"w1": ["a", "c"], "w2": ["d"]})
-    lose(broker, "w1")
-    lose(broker, "w2")
+    vanish(broker, "w1")
+    vanish(broker, "w2")
 
     assert [record(broker, job_id).crashes for job_id in "abcd"] == [1, 0, 0, 1]
 

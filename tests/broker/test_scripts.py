@@ -65,7 +65,7 @@ def test_keys_and_arguments_become_locals() -> None:
 def test_included_files_stand_before_the_script() -> None:
     source = scripts.load("tick").source
 
-    assert source.index("local function recover") < source.index("recover(prefix, worker, now, {})")
+    assert source.index("local function recover") < source.index("recover(prefix, worker, now, nil)")
 
 
 @pytest.mark.parametrize("name", scripts.names())

@@ -2,7 +2,7 @@
 -- keys: w
 -- args: prefix worker keep keep_failed
 -- include: time mark record place recover
--- The rest: ids of the jobs that had started.
+-- The rest: ids of the jobs that had started; no other is charged.
 -- Answers the number of jobs taken back.
 begin_with_a_free_write(prefix)
 local begun = {}

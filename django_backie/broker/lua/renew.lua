@@ -15,7 +15,7 @@ while at <= #ARGV do
     for index = at + 2, at + 1 + count do
       local hold = redis.call('HGET', prefix .. 'w:' .. worker, ARGV[index])
       if hold then
-        redis.call('HSET', prefix .. 'w:' .. worker, ARGV[index], (string.gsub(hold, '^(%d+)|%d|', '%1|1|', 1)))
+        redis.call('HSET', prefix .. 'w:' .. worker, ARGV[index], (string.gsub(hold, '^(%d+)|0|', '%1|1|', 1)))
       end
     end
   else

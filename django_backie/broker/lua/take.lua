@@ -1,9 +1,9 @@
 -- Show jobs that changed since they were last mirrored, the longest-waiting first; nothing is un-marked.
 -- keys: d b h s
--- args: limit
+-- args: offset limit
 -- Answers a flat list: id, version, body or "", record or "", due or "".
 local answer = {}
-local changed = redis.call('ZRANGE', d, 0, tonumber(limit) - 1, 'WITHSCORES')
+local changed = redis.call('ZRANGE', d, tonumber(offset), tonumber(offset) + tonumber(limit) - 1, 'WITHSCORES')
 for at = 1, #changed, 2 do
   local id = changed[at]
   local record = redis.call('HGET', h, id) or ''

@@ -18,7 +18,7 @@ if hole then
   end
 else
   for _, worker in ipairs(late) do
-    taken = taken + recover(prefix, worker, now, {})
+    taken = taken + recover(prefix, worker, now, nil)
     buried = buried + 1
   end
 end

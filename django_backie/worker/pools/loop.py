@@ -83,11 +83,14 @@ class LoopPool:
     async def _run(self, attempt: Attempt) -> None:
         slot = self._free.pop()
         self._board.begin(slot, attempt.lease.id)
-        await self._clean()
-        # Each asyncio task has a context of its own, so these do not leak into other jobs.
-        translation.deactivate()
-        timezone.deactivate()
-        finished = await self._executor.arun(attempt)
+        try:
+            await self._clean()
+            # Each asyncio task has a context of its own, so these do not leak into other jobs.
+            translation.deactivate()
+            timezone.deactivate()
+            finished = await self._executor.arun(attempt)
+        except BaseException as error:  # noqa: BLE001 - a job that is never reported would be leased for ever
+            finished = self._executor.broken(attempt, error)
         self._board.end(slot)
         self._free.append(slot)
         self._report(finished)

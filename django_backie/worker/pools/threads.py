@@ -100,5 +100,7 @@ class ThreadPool:
         self._limits[slot] = limit
         try:
             return self._executor.run(attempt, limit)
+        except BaseException as error:  # noqa: BLE001 - a thread that ends would take its jobs with it
+            return self._executor.broken(attempt, error)
         finally:
             self._limits[slot] = None

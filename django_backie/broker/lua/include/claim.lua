@@ -47,6 +47,21 @@ local function queues_of(prefix, mode, given)
   return queues
 end
 
+-- A job that has already killed two workers decides at its next try. No worker holds two of those, lest an innocent one
+-- be buried for the crash of the other.
+local function may_take(prefix, worker, record, taken)
+  if record.crashes < 2 then return true end
+  if taken.dangerous == nil then
+    taken.dangerous = false
+    for _, hold in ipairs(redis.call('HVALS', prefix .. 'w:' .. worker)) do
+      if string.match(hold, '^%d+|2|') then taken.dangerous = true end
+    end
+  end
+  if taken.dangerous then return false end
+  taken.dangerous = true
+  return true
+end
+
 -- Answers a flat list: id, token, attempt, crashes, body, first started, history for each job. The token is the version
 -- that the claim gives to the record: no other claim of this job, by whomever, ever has the same.
 local function claim(prefix, worker, now, limit, mode, given)
@@ -62,12 +77,14 @@ local function claim(prefix, worker, now, limit, mode, given)
     pop_in_order(prefix, queues, limit, take)
   end
   local bodies, records = fetch(prefix .. 'b', ids), fetch(prefix .. 'h', ids)
-  local answer, holds, written, marked = {}, {}, {}, {}
+  local answer, holds, written, marked, taken = {}, {}, {}, {}, {}
   for index, id in ipairs(ids) do
-    if bodies[index] then
-      local record = parse(records[index])
-      -- A job that was lost once without a trace of having started counts as started from now on.
-      local suspect = (record.crashes > 0 or record.reason == 'recovered') and 1 or 0
+    local record = parse(records[index])
+    if bodies[index] and not may_take(prefix, worker, record, taken) then
+      redis.call('ZADD', prefix .. 'q:' .. places[index].queue, places[index].score, id)
+    elseif bodies[index] then
+      -- 1: started, as far as anybody will know. A job that was lost once without a trace counts as started from now on.
+      local suspect = record.crashes > 1 and 2 or (record.crashes > 0 or record.reason == 'recovered') and 1 or 0
       record.state, record.worker, record.attempt = 'R', worker, record.attempt + 1
       record.started, record.finished, record.due = whole(now), '', ''
       if record.first == '' then record.first = record.started end

@@ -29,7 +29,7 @@ local function hand_back(prefix, id, score, queue, record)
   make_ready(prefix, id, queue, score)
 end
 
--- `begun` is a set of ids known to have started, beside those that are marked in the hold itself.
+-- `begun` is the set of ids that had started; without one, the marks in the holds must do.
 local function recover(prefix, worker, now, begun)
   local held = redis.call('HGETALL', prefix .. 'w:' .. worker)
   for at = 1, #held, 2 do
@@ -37,7 +37,7 @@ local function recover(prefix, worker, now, begun)
     local _, started, score, queue = string.match(held[at + 1], '^(%d+)|(%d)|(-?%d+)|(.*)$')
     local record = parse(redis.call('HGET', prefix .. 'h', id))
     if record.worker == worker and record.state == 'R' then
-      if started == '1' or begun[id] then
+      if (begun and begun[id]) or (not begun and started ~= '0') then
         charge(prefix, id, score, queue, record, now)
       else
         hand_back(prefix, id, score, queue, record)

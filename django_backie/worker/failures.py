@@ -1,0 +1,51 @@
+"""Exceptions as text that may be kept: cleansed, bounded, and such as every database takes."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+from .. import cleansing
+from ..base_backend import sensitive_of
+from ..conf import Config
+from ..core.job import Job
+from ..core.outcome import Failure
+from ..exceptions import InvalidArguments, TaskTimeout
+from ..task_definition import Task, named_arguments
+
+LONGEST_TRACEBACK = 16 * 1024
+LONGEST_MESSAGE = 500
+
+
+def failure_of(
+    task: Task[..., Any], job: Job, config: Config, error: BaseException, kind: type[BaseException] | None = None
+) -> Failure:
+    """Return an exception as text, without the secrets among the job's arguments; ``kind`` replaces its class."""
+    kind = kind or type(error)
+    secrets = _secrets(task, job, config)
+    message = f"ran longer than {job.options.timeout} s" if kind is TaskTimeout else _text(error)
+    lines = cleansing.scrub("".join(traceback.format_exception(error)), secrets)
+    if len(lines) > LONGEST_TRACEBACK:
+        lines = f"{lines[:2000]}\n[...]\n{lines[-LONGEST_TRACEBACK + 2010 :]}"
+    text = cleansing.scrub(message, secrets)[:LONGEST_MESSAGE]
+    return Failure(f"{kind.__module__}.{kind.__qualname__}", _storable(text), _storable(lines))
+
+
+def _secrets(task: Task[..., Any], job: Job, config: Config) -> list[str]:
+    try:
+        named = named_arguments(task, job.args, job.kwargs)
+    except InvalidArguments:
+        named = job.kwargs
+    return cleansing.secrets_in(named, sensitive_of(task, config))
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as second:  # noqa: BLE001 - an exception whose __str__ raises
+        return f"<{type(error).__name__} whose text cannot be shown: {type(second).__name__}>"
+
+
+def _storable(text: str) -> str:
+    """Return a text that every database takes."""
+    return text.replace("\x00", "\N{SYMBOL FOR NULL}").encode(errors="backslashreplace").decode()

@@ -109,3 +109,13 @@ def test_a_text_is_scrubbed_of_every_secret() -> None:
 def test_a_text_without_secrets_stays() -> None:
     assert scrub("nothing here", ["hunter2"]) == "nothing here"
     assert scrub("nothing here", []) == "nothing here"
+
+
+def test_a_secret_is_found_as_repr_shows_it() -> None:
+    secret = "line one\nline two"
+
+    assert secret.split("\n")[1] not in scrub(str(KeyError(secret)), [secret])
+
+
+def test_any_sequence_is_shown_as_a_list() -> None:
+    assert cleanse({"numbers": range(3)}) == {"numbers": [0, 1, 2]}

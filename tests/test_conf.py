@@ -171,3 +171,13 @@ def test_a_configuration_is_frozen_and_can_be_a_key() -> None:
     with pytest.raises(AttributeError):
         config.lease = 1.0  # type: ignore[misc]
     assert hash(config) == hash(conf.parse("default", {"DATABASES": ["default"], "BACKOFF": [1, 2]}))
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://:s3cret@host:99999999/0", "http://user:s3cret@host/", "unix:///p?password=s3cret&x=:"]
+)
+def test_a_wrong_address_is_shown_without_its_password(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", url)
+
+    for problem in (*conf.problems({"URL": url}), *conf.problems({})):
+        assert "s3cret" not in problem.message + problem.hint

@@ -6,15 +6,17 @@ import asyncio
 import datetime as dt
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.db import connections, transaction
 from django.test import Client, TestCase
 
-from django_backie import compat
+from django_backie import compat, enqueue
 from django_backie.broker import inspect
 from django_backie.core.states import State
+from django_backie.duties.relay import Relay
 from django_backie.exceptions import BrokerUnavailable, ConfigurationError, InvalidOption, UnserializableValue
 from django_backie.models import Job
 from tests import enqueue_urls
@@ -486,3 +488,25 @@ class TestCommands:
     ) -> None:
         with django_assert_max_num_queries(8):
             echo.delay_many([(number,) for number in range(100)])
+
+
+class TestLatePush:
+    def test_a_job_that_ran_between_commit_and_push_does_not_run_again(
+        self, backend: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def let_time_pass() -> None:
+            """Do in the transaction's callbacks what others do meanwhile: relay, run, mirror."""
+            Relay(backend, _later(10)).tick()
+            drain(backend)
+            mirror(backend)
+            monkeypatch.setattr(enqueue, "SYSTEM", _later(3))
+
+        with transaction.atomic():
+            transaction.on_commit(let_time_pass)
+            note.delay("once")
+        drain(backend)
+        assert SEEN == ["once"]
+
+
+def _later(seconds: float) -> Any:
+    return SimpleNamespace(now=lambda: time.time() + seconds, monotonic=time.monotonic)

@@ -217,3 +217,13 @@ def test_a_listener_without_a_server_says_so(free_port: int) -> None:
     with pytest.raises(BrokerUnavailable):
         listener.wait(0.01)
     listener.close()
+
+
+@pytest.mark.parametrize("code", ["MISCONF", "BUSY", "NOREPLICAS", "MASTERDOWN", "UNBLOCKED", "TRYAGAIN"])
+def test_a_state_of_the_server_that_passes_is_unavailability(code: str) -> None:
+    with pytest.raises(BrokerUnavailable, match=code), connection.translated("redis://localhost"):
+        raise redis.exceptions.ResponseError(f"{code} for the time being")
+
+
+def test_unavailability_is_an_error_of_the_broker_so_that_one_clause_catches_both() -> None:
+    assert issubclass(BrokerUnavailable, BrokerError)

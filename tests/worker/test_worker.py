@@ -1,0 +1,72 @@
+"""The worker's bookkeeping, on a real Redis, in this process."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from django_backie.core.states import State
+from django_backie.worker.board import Board
+from django_backie.worker.options import WorkerOptions, worker_name
+from django_backie.worker.worker import Worker
+from tests.app.tasks import aadd, add, amark, mark
+from tests.lifecycle.conftest import until
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+
+def worker(backend: Any, **values: Any) -> Worker:
+    options = WorkerOptions(**{"burst": True, **values})
+    board = Board(options.threads + options.async_concurrency)
+    return Worker(backend, options, worker_name(), board, lambda finished: None)
+
+
+def test_more_async_jobs_than_the_loop_has_room_for_all_run(backend: Any) -> None:
+    results = aadd.delay_many([(number, 1) for number in range(250)]) + add.delay_many([(1, 2)] * 20)
+    worker(backend, threads=2, async_concurrency=5).run()
+    for result in results:
+        result.refresh()
+    assert {result.state for result in results} == {State.SUCCESSFUL}
+
+
+def test_a_burst_leaves_nothing_behind_when_a_long_job_comes_among_short_ones(backend: Any, tmp_path: Any) -> None:
+    path = tmp_path / "marks"
+    add.delay_many([(1, 2)] * 200)
+    mark.delay_many([(str(path), "long", 0.4)] * 3)
+    add.delay_many([(1, 2)] * 50)
+    worker(backend, threads=3).run()
+    assert path.read_text().split() == ["long"] * 3
+    assert backend.broker.turn("other", limit=0).held == 0
+    assert sum(backend.broker.client.zcard(backend.broker.keys.queue(q)) for q in ("default",)) == 0
+
+
+def test_a_fenced_worker_runs_a_job_once_more_and_no_more_often(backend: Any, tmp_path: Any) -> None:
+    path = tmp_path / "marks"
+    path.touch()
+    result = mark.delay(str(path), "ran", 1.0)
+    running = worker(backend, threads=2)
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    until(lambda: mark.get_result(result.id).state is State.RUNNING)
+    backend.broker.bury(running.name)
+    add.delay(1, 2)  # wakes it, and so lets it notice
+    thread.join(timeout=20)
+    assert not thread.is_alive()
+    assert path.read_text().split() == ["ran", "ran"]
+    result.refresh()
+    assert result.state is State.SUCCESSFUL
+
+
+def test_a_cancelled_async_job_may_clean_up(backend: Any, tmp_path: Any) -> None:
+    result = amark.delay(str(tmp_path / "marks"), "x", 60)
+    running = worker(backend, burst=False, grace=0.0)
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    until(lambda: amark.get_result(result.id).state is State.RUNNING)
+    running.stop()
+    thread.join(timeout=20)
+    assert running.handed_back == 1
+    result.refresh()
+    assert (result.state, result.attempts) == (State.READY, 0)

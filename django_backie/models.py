@@ -38,8 +38,8 @@ class Outcome(models.TextChoices):
 class Job(models.Model):
     """One request to run a task with given arguments.
 
-    ``version`` is 0 until the mirror has seen the job in Redis; afterwards only a larger version may overwrite the row.
-    ``arguments`` is what people may read: secrets are cleansed before they are written. ``body`` is the signed
+    ``version`` is 0 until the relay or the mirror knows the job to be in Redis; only a larger one may overwrite the
+    row. ``arguments`` is what people may read: secrets are cleansed before they are written. ``body`` is the signed
     original, needed to push the job again; it is never shown, and emptied when a job with secrets succeeds.
     """
 

@@ -15,6 +15,7 @@ from typing import Any
 logger = logging.getLogger("django_backie.worker")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+HELD = {*STOP_SIGNALS, *([signal.SIGQUIT] if hasattr(signal, "SIGQUIT") else [])}
 
 
 class Wakeups:
@@ -54,6 +55,20 @@ class Wakeups:
         self._stop()
 
 
+def fork_with_signals_held() -> int:
+    """Fork; in the child, signals wait until ``on_stop_signals`` has given them their handlers."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+    pid = 0
+    try:
+        pid = os.fork()
+    except OSError:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+        raise
+    if pid:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+    return pid
+
+
 def on_stop_signals(stop: Callable[[], None], abort: Callable[[], None]) -> None:
     """In a child: stop at SIGTERM, abort at SIGQUIT; Ctrl-C is the parent's to pass on."""
     signal.signal(signal.SIGTERM, lambda _number, _frame: stop())
@@ -62,6 +77,7 @@ def on_stop_signals(stop: Callable[[], None], abort: Callable[[], None]) -> None
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     # Processes that a task forks (multiprocessing) must not take our handlers with them: terminate() would do nothing.
     os.register_at_fork(after_in_child=_forget_handlers)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
 
 
 def _forget_handlers() -> None:

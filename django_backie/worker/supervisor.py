@@ -25,7 +25,7 @@ from .board import Board
 from .children import Child, Totals, cause
 from .executor import Finished
 from .options import WorkerOptions, worker_name
-from .signals import Wakeups, on_stop_signals, watch_lifeline
+from .signals import Wakeups, fork_with_signals_held, on_stop_signals, watch_lifeline
 from .worker import Worker
 
 logger = logging.getLogger("django_backie.worker")
@@ -115,7 +115,7 @@ class Supervisor:
         sys.stdout.flush()
         sys.stderr.flush()
         try:
-            pid = os.fork()
+            pid = fork_with_signals_held()
         except OSError as error:
             logger.warning("no new process: %s", error)
             child.due = self._clock.monotonic() + RESPAWN_PAUSE

@@ -76,3 +76,12 @@ def test_no_process_is_left_behind(project: Project) -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_a_stop_in_the_moment_of_a_birth_is_not_lost(project: Project) -> None:
+    worker = project.worker("--max-jobs", "1", "--processes", "2")
+    project.run(f"mark.delay_many([('{project.marks}', str(n)) for n in range(60)])")
+    until(lambda: len(project.marked()) > 20)
+    worker.signal(signal.SIGTERM)
+    # Far less than the 30 seconds after which a child that missed the signal would be killed.
+    assert worker.wait(20) == 0

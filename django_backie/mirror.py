@@ -164,8 +164,8 @@ def _row(job: Job, snapshot: Snapshot, describe: Describe) -> JobRow:
         enqueued_at=moment(job.created),
         run_after=moment(due),
         started_at=moment(record.first_started),
-        last_attempted_at=moment(record.started),
-        finished_at=moment(record.finished),
+        last_attempted_at=moment(record.last_attempted),
+        finished_at=moment(record.ended),
         version=snapshot.version,
     )
     return row

@@ -105,7 +105,8 @@ def test_an_ended_job_shows_how_it_ended() -> None:
     found = row_of(job)
 
     assert (found.state, found.attempt, found.worker, found.result) == ("SUCCESSFUL", 2, "w2", "42")
-    assert (found.started_at, found.finished_at) == (time_of(CREATED + 1), time_of(CREATED + 11))
+    # By the worker's clock, as the attempt beside it shows.
+    assert (found.started_at, found.finished_at) == (time_of(CREATED + 1), time_of(CREATED + 2.5))
     assert (found.error_class, found.error_message) == ("", "")
 
 

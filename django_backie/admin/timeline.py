@@ -15,6 +15,7 @@ from . import badges, display, timing
 
 WIDTH = 1000
 NARROWEST = 4
+ATTEMPT_KINDS = {"ok", "bad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,12 @@ def kinds() -> dict[str, str]:
 
 def spans(job: Job, attempts: Sequence[Attempt], now: datetime, *, are_cut: bool = False) -> list[Span]:
     """Return a job's life until its end or now; from its first known attempt if the list is cut."""
-    return [span for span in _all_spans(job, attempts, now, are_cut=are_cut) if span.end > span.start]
+    return [
+        span
+        for span in _all_spans(job, attempts, now, are_cut=are_cut)
+        # An attempt of less than a millisecond is one all the same.
+        if span.end > span.start or (span.kind in ATTEMPT_KINDS and span.end == span.start)
+    ]
 
 
 def bars(life: Sequence[Span]) -> list[Bar]:
@@ -97,7 +103,8 @@ def _all_spans(job: Job, attempts: Sequence[Attempt], now: datetime, *, are_cut:
         yield from _pause(cursor, attempt.started_at, retry_at)
         yield _run_of(attempt)
         cursor, retry_at = attempt.finished_at, attempt.retry_at
-    yield from _rest(job, cursor, retry_at, now)
+    is_written = bool(attempts) and attempts[-1].started_at == job.last_attempted_at
+    yield from _rest(job, cursor, retry_at, now, is_written=is_written)
 
 
 def _pause(start: datetime, end: datetime, retry_at: datetime | None) -> Iterator[Span]:
@@ -115,11 +122,11 @@ def _run_of(attempt: Attempt) -> Span:
     return Span(kind, attempt.started_at, attempt.finished_at, label)
 
 
-def _rest(job: Job, cursor: datetime, retry_at: datetime | None, now: datetime) -> Iterator[Span]:
+def _rest(job: Job, cursor: datetime, retry_at: datetime | None, now: datetime, *, is_written: bool) -> Iterator[Span]:
     end = (job.finished_at or cursor) if job.state in FINAL else now
     started = job.last_attempted_at
     # The row may be ahead of the attempts, which are written in a second step.
-    if started is None or started < cursor or job.state in WAITING:
+    if is_written or started is None or started < cursor or job.state in WAITING:
         yield from _pause(cursor, end, retry_at)
         return
     yield from _pause(cursor, started, retry_at)

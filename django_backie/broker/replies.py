@@ -41,6 +41,23 @@ class Record:
     reason: str = ""
     attempts: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def last_attempted(self) -> float | None:
+        """Return when the last attempt began.
+
+        By the worker's clock once it has ended, before that when it was leased.
+        """
+        if self.attempts and self.state is not State.RUNNING:
+            return float(self.attempts[-1]["s"])
+        return self.started
+
+    @property
+    def ended(self) -> float | None:
+        """Return when the job ended: by the worker's clock where an attempt was its end."""
+        if self.attempts and self.state in {State.SUCCESSFUL, State.FAILED}:
+            return float(self.attempts[-1]["e"])
+        return self.finished
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:

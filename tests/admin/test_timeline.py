@@ -73,6 +73,11 @@ def test_a_job_retried_by_hand_counts_its_attempts_anew():
     assert life(job, attempts) == [("wait", 1), ("bad", 4), ("wait", 55), ("ok", 1)]
 
 
+def test_an_attempt_of_no_measurable_length_is_shown_once():
+    job = Job(state="FAILED", started_at=at(2), last_attempted_at=at(2), finished_at=at(2))
+    assert life(job, [attempt(1, 2, 2)]) == [("wait", 2), ("bad", 0)]
+
+
 def test_a_cut_list_begins_with_its_first_attempt():
     job = Job(state="RETRYABLE", started_at=at(1), last_attempted_at=at(90), run_after=at(400))
     assert life(job, [attempt(77, 90, 92, retry=400)], are_cut=True) == [("bad", 2), ("backoff", 8)]

@@ -149,7 +149,8 @@ class Supervisor:
     def _run_duties(self, child: Child) -> int:
         stop = threading.Event()
         # SIGTERM may reach the whole process group, but the workers' last changes are still to be mirrored.
-        on_stop_signals(lambda: None, stop.set)
+        # And the event is not set by the handler itself: that could interrupt a wait() which holds the event's lock.
+        on_stop_signals(lambda: None, lambda: threading.Thread(target=stop.set).start())
         watch_lifeline(self._lifeline[0], stop.set)
         perform(self._backend, stop, self._clock)
         return EXIT_CLEAN

@@ -249,3 +249,12 @@ def test_without_a_mirror_an_unfinished_job_does_not_expire(broker: RedisBroker,
     end(broker, claim(broker)[0], state)
 
     assert broker.client.zcard(broker.keys["x"]) == 0
+
+
+def test_the_record_keeps_the_last_attempts_only(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    for number in range(60):
+        (lease,) = claim(broker)
+        end(broker, lease, State.READY, note=f'{{"n":{number}}}')
+
+    assert [note["n"] for note in record(broker, "a").attempts] == list(range(10, 60))

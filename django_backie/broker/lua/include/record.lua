@@ -28,4 +28,13 @@ local function touch(record, now)
   record.version = math.max(record.version + 1, now + 1)
 end
 
+-- Every claim and every mirror reads the whole record: it keeps the last attempts only. The table keeps all.
+local most_notes = 50
+
+local function add_note(record, note)
+  record.history = record.history .. '\n' .. note
+  local _, count = string.gsub(record.history, '\n', '')
+  if count > most_notes then record.history = string.sub(record.history, (string.find(record.history, '\n', 2, true))) end
+end
+
 local ended = {D = true, F = true, C = true}

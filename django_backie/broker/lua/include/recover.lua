@@ -7,7 +7,7 @@ local function lost_note(record, now)
 end
 
 local function charge(prefix, id, score, queue, record, now)
-  record.history = record.history .. '\n' .. lost_note(record, now)
+  add_note(record, lost_note(record, now))
   record.crashes = record.crashes + 1
   record.attempt = record.attempt - 1
   if record.crashes >= crash_limit then

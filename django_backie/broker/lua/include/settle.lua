@@ -32,7 +32,7 @@ local function settle(prefix, worker, now, items)
       released[#released + 1] = item.id
       record.state, record.reason, record.due = item.state, item.reason, ''
       if item.refund then record.attempt = record.attempt - 1 end
-      if item.note ~= '' then record.history = record.history .. '\n' .. item.note end
+      if item.note ~= '' then add_note(record, item.note) end
       put_back(prefix, item.id, score, queue, item, now, record)
       touch(record, now)
       written[#written + 1] = item.id

@@ -77,7 +77,6 @@ class Attempt:
     job: Job
     task: Task[..., Any]
     worker: str
-    claimed: float
     started: float = 0.0
     _result: TaskResult[Any] | None = field(default=None, repr=False)
 
@@ -131,7 +130,7 @@ class Executor:
             age = max(0.0, self._clock.now() - max(job.created, job.run_after or 0.0))
             delay = next((delay for delay in UNKNOWN_TASK_DELAYS if age < 2 * delay), UNKNOWN_TASK_DELAYS[-1])
             return self._unopened(lease, job, worker, Postponed(f"unknown task: {error}", delay))
-        return Attempt(lease, job, task, worker, claimed=self._clock.now())
+        return Attempt(lease, job, task, worker)
 
     def run(self, attempt: Attempt, limit: AbstractContextManager[Any] = _UNLIMITED) -> Finished:
         """Run a sync attempt to its end; what the task raises becomes the outcome.

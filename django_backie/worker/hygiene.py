@@ -20,13 +20,10 @@ def before() -> None:
             connection.close_if_unusable_or_obsolete()
 
 
-def after(job: str, outer: frozenset[str] = frozenset()) -> None:
-    """End a transaction that a job left open, forget its language and time zone, and do what ``before`` does.
-
-    ``outer`` names the aliases that were in a transaction before the job began.
-    """
+def after(job: str) -> None:
+    """End a transaction that a job left open, forget its language and time zone, and do what ``before`` does."""
     for connection in connections.all(initialized_only=True):
-        if connection.alias not in outer and _is_left_open(connection):
+        if _is_left_open(connection):
             logger.warning("%s left a transaction open on %r; it is rolled back", job, connection.alias)
             # Closing rolls back on every database, and leaves no half-entered atomic block behind.
             connection.in_atomic_block = False
@@ -46,11 +43,6 @@ def safely(care: Callable[..., None], *args: str) -> None:
         care(*args)
     except Exception:
         logger.exception("caring for the database connections failed")
-
-
-def open_transactions() -> frozenset[str]:
-    """Return the aliases of this thread that are in a transaction."""
-    return frozenset(c.alias for c in connections.all(initialized_only=True) if c.in_atomic_block)
 
 
 def close_all() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 import logging
@@ -218,7 +219,9 @@ class Executor:
     async def _asettle(self, attempt: Attempt, outcome: Outcome) -> Finished:
         finished, transition = self._decide(attempt, outcome)
         if transition.state.is_final:
-            await self._atell(compat.task_signals.task_finished, attempt.result)
+            # A stop of the worker that comes now must not undo the end of the job.
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._atell(compat.task_signals.task_finished, attempt.result)
         return finished
 
     def _decide(self, attempt: Attempt, outcome: Outcome) -> tuple[Finished, Transition]:
@@ -237,6 +240,10 @@ class Executor:
         ran = finished - attempt.started
         ending = _ending(lease, transition, note)
         return Finished(ending, attempt.worker, job, lease.attempt, waited, ran, transition), transition
+
+    def interrupted(self, attempt: Attempt) -> Finished:
+        """Return the end of an attempt that was interrupted before its task began."""
+        return self._unopened(attempt.lease, attempt.job, attempt.worker, Interrupted())
 
     def broken(self, attempt: Attempt, error: BaseException) -> Finished:
         """Return the end of an attempt that failed outside the task: it is handed back, free of charge."""

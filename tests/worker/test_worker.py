@@ -9,7 +9,9 @@ import pytest
 
 from django_backie.core.states import State
 from django_backie.worker.board import Board
+from django_backie.worker.executor import Executor, Finished
 from django_backie.worker.options import WorkerOptions, worker_name
+from django_backie.worker.pools.loop import LoopPool
 from django_backie.worker.worker import Worker
 from tests.app.tasks import aadd, add, amark, mark
 from tests.lifecycle.conftest import until
@@ -70,3 +72,19 @@ def test_a_cancelled_async_job_may_clean_up(backend: Any, tmp_path: Any) -> None
     assert running.handed_back == 1
     result.refresh()
     assert (result.state, result.attempts) == (State.READY, 0)
+
+
+def test_async_jobs_that_are_stopped_before_they_begin_are_handed_back(backend: Any, tmp_path: Any) -> None:
+    executor = Executor(backend)
+    reported: list[Finished] = []
+    pool = LoopPool(3, executor, reported.append, Board(3), 0)
+    amark.delay_many([(str(tmp_path / "marks"), "x", 60)] * 3)
+    backend.broker.join("w")
+    attempts = [executor.open(lease, "w") for lease in backend.broker.turn("w", limit=3).leases]
+    pool.submit(attempts[:2])
+    pool.interrupt_all()  # in the same turn of the loop, or the next
+    pool.submit(attempts[2:])
+    until(lambda: len(reported) == 3)
+    pool.stop()
+    assert {finished.ending.state for finished in reported} == {State.READY}
+    assert len(pool._free) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import Callable, Sequence
 
@@ -41,6 +42,7 @@ class LoopPool:
         self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._cleaned = 0.0
+        self._is_interrupted = False
 
     def submit(self, attempts: Sequence[Attempt]) -> None:
         """Start attempts; all of them in one wake-up of the loop."""
@@ -52,7 +54,7 @@ class LoopPool:
     def interrupt_all(self) -> None:
         """Cancel every attempt, because the worker stops."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in self._tasks])
+            self._loop.call_soon_threadsafe(self._cancel_all)
 
     def stop(self) -> None:
         """End the loop and its thread."""
@@ -73,12 +75,26 @@ class LoopPool:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
+    def _cancel_all(self) -> None:
+        self._is_interrupted = True
+        for task in self._tasks:
+            task.cancel()
+
     def _begin(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
+            if self._is_interrupted:
+                self._report(self._executor.interrupted(attempt))
+                continue
             task = asyncio.ensure_future(self._run(attempt))
             # The loop itself holds only weak references to its tasks.
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(functools.partial(self._forget, attempt))
+
+    def _forget(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():
+            # Before its first step: nothing of _run() was executed.
+            self._report(self._executor.interrupted(attempt))
 
     async def _run(self, attempt: Attempt) -> None:
         slot = self._free.pop()
@@ -89,6 +105,8 @@ class LoopPool:
             translation.deactivate()
             timezone.deactivate()
             finished = await self._executor.arun(attempt)
+        except asyncio.CancelledError:
+            finished = self._executor.interrupted(attempt)
         except BaseException as error:  # noqa: BLE001 - a job that is never reported would be leased for ever
             finished = self._executor.broken(attempt, error)
         self._board.end(slot)

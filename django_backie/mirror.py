@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
-from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
+from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connections, transaction
 
 from .broker.replies import Record, Snapshot
 from .cleansing import STARS
@@ -102,7 +102,7 @@ def _write_chunk(pairs: Sequence[tuple[Job, Snapshot]], alias: str, describe: De
         middle = len(pairs) // 2
         logger.warning("%r refuses one of %d jobs: %s", alias, len(pairs), error)
         return _write_chunk(pairs[:middle], alias, describe) | _write_chunk(pairs[middle:], alias, describe)
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         # The other databases' jobs must not wait for this one.
         logger.warning("%d job(s) could not be written to %r: %s", len(pairs), alias, error)
         return {job.id for job, _ in pairs}

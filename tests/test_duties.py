@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from django_backie import mirror as mirror_module
 from django_backie import outbox
 from django_backie.broker.replies import Ending
 from django_backie.cleansing import STARS
@@ -29,6 +30,7 @@ from django_backie.models import Attempt
 from django_backie.models import Job as JobRow
 from django_backie.moments import moment
 
+from .app.tasks import echo
 from .rows import CREATED, SIGNER, make_job, note, row, row_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
@@ -505,3 +507,24 @@ def test_prune_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeypa
     assert left() == {oldest[0].id}
     assert duty.tick() == Prune.interval
     assert left() == set()
+
+
+def test_a_database_that_refuses_does_not_hold_up_the_other(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_chunk = mirror_module._write_chunk
+
+    def refuse_other(pairs: Any, alias: str, describe: Any) -> set[str]:
+        if alias == "other":
+            return {job.id for job, _ in pairs}
+        return write_chunk(pairs, alias, describe)
+
+    echo.using(database="other", durability="now").delay_many([(number,) for number in range(7)])
+    result = echo.using(durability="now").delay("healthy")
+    duty = Mirror(backend)
+    duty.batch = 5  # type: ignore[misc]
+    with monkeypatch.context() as patch:
+        patch.setattr(mirror_module, "_write_chunk", refuse_other)
+        duty.tick()
+        assert JobRow.objects.filter(pk=result.id).exists()
+        assert duty.tick() == duty.stuck_interval
+    duty.drain()
+    assert JobRow.objects.using("other").count() == 7

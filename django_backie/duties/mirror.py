@@ -14,23 +14,31 @@ class Mirror:
 
     name = "mirror"
     interval = 0.5
+    stuck_interval = 5.0
     batch = 500
+    most_pages = 10
 
     def __init__(self, backend: RedisBackend) -> None:
         self._backend = backend
+        self._is_stuck = False
 
     def tick(self) -> float:
         """Mirror one batch."""
-        return 0.0 if self.flush() == self.batch else self.interval
+        if self.flush() == self.batch:
+            return 0.0
+        return self.stuck_interval if self._is_stuck else self.interval
 
     def flush(self) -> int:
         """Mirror one batch; answer how many jobs were written. What cannot be written now does not stand in the way."""
-        skipped = 0
-        while True:
+        written = skipped = 0
+        for _ in range(self.most_pages):
             size, failed = self._flush_from(skipped)
-            if not failed or size < self.batch:
-                return size - failed
+            written += size - failed
             skipped += failed
+            if not failed or size < self.batch:
+                break
+        self._is_stuck = skipped > 0 and not written
+        return min(written, self.batch)
 
     def _flush_from(self, offset: int) -> tuple[int, int]:
         backend, broker = self._backend, self._backend.broker

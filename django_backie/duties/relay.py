@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from django.db import DatabaseError
+from django.db import DatabaseError, InterfaceError
 
 from .. import outbox
 from ..backend import RedisBackend
@@ -34,7 +34,7 @@ class Relay:
         backend = self._backend
         try:
             return outbox.relay(database, backend.alias, backend.broker.enqueue, self._clock.now())
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             # The other databases' jobs must not wait for this one.
             logger.warning("the outbox of %r cannot be read: %s", database, error)
             return 0

@@ -13,6 +13,7 @@ from django.db import connections
 from . import compat, enqueue, outbox, registry, result
 from .base_backend import BackieBackend
 from .broker.redis import RedisBroker, broker_for
+from .calls import Call
 from .core import ids
 from .core.job import Job
 from .core.options import Durability
@@ -25,7 +26,7 @@ from .exceptions import (
 )
 from .moments import epoch, moment
 from .result import TaskResult
-from .task_definition import Call, Task
+from .task_definition import Task
 
 __all__ = ["BackieBackend", "RedisBackend", "task_of"]
 

@@ -13,10 +13,11 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from . import cleansing, compat, conf, registry
+from .calls import Call, named_arguments
 from .clock import SYSTEM
 from .core import codec, ids
 from .core.job import Job
-from .core.options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, Options
+from .core.options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, Durability, Options
 from .exceptions import (
     InvalidArguments,
     InvalidOption,
@@ -25,7 +26,7 @@ from .exceptions import (
 from .moments import epoch, moment
 from .outbox import Entry
 from .result import TaskResult
-from .task_definition import CLASS_FORM, Call, Task, named_arguments
+from .task_definition import CLASS_FORM, Task
 
 LONGEST_QUEUE_NAME = 100
 
@@ -81,15 +82,19 @@ class BackieBackend(compat.BaseTaskBackend):
 
     def submit(self, task: Task[..., Any], calls: Sequence[Call]) -> list[TaskResult[Any]]:
         """Make one job of each call and take them in as one; see ``Task.delay_many``."""
-        return self._take_in(task, calls, task.durability or self.config.durability)
+        return self._take_in(task, calls, self._durability(task))
 
     def enqueue(self, task: Any, args: Any, kwargs: Any) -> TaskResult[Any]:
         """Make a job by django.tasks' interface; ``ENQUEUE_ON_COMMIT: False`` makes it take effect at once."""
         task = adopted(task)
-        durability = task.durability or self.config.durability
-        if not self.config.enqueue_on_commit:
+        durability = self._durability(task)
+        if not self.config.enqueue_on_commit and not task.atomic:
             durability = "now"
         return self._take_in(task, [(tuple(args), dict(kwargs))], durability)[0]
+
+    def _durability(self, task: Task[..., Any]) -> Durability:
+        # The end of an atomic job is written to its row, so the row must be there.
+        return "outbox" if task.atomic else task.durability or self.config.durability
 
     def check(self, **_: Any) -> list[CheckMessage]:
         """Return what is wrong with the options of this alias."""
@@ -133,7 +138,12 @@ class BackieBackend(compat.BaseTaskBackend):
         attempts = task.max_attempts or self.config.max_attempts or (DEFAULT_MAX_ATTEMPTS if task.native else 1)
         backoff = task.backoff if task.backoff is not None else self.config.backoff
         timeout = task.timeout if task.timeout is not None else self.config.timeout
-        return Options(max_attempts=attempts, backoff=DEFAULT_BACKOFF if backoff is None else backoff, timeout=timeout)
+        return Options(
+            max_attempts=attempts,
+            backoff=DEFAULT_BACKOFF if backoff is None else backoff,
+            timeout=timeout,
+            atomic=task.atomic,
+        )
 
     def _database(self, task: Task[..., Any]) -> str:
         databases = self.config.databases

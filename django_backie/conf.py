@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from .core.options import DURABILITIES, backoff_problem
+from .core.options import DURABILITIES, Durability, backoff_problem
 from .exceptions import ConfigurationError, did_you_mean
 
 SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
@@ -24,7 +24,7 @@ class Config:
     url: str = ""
     namespace: str = ""
     databases: tuple[str, ...] = ("default",)
-    durability: str = "outbox"
+    durability: Durability = "outbox"
     enqueue_on_commit: bool = True
     max_attempts: int | None = None
     backoff: float | tuple[float, ...] = 15.0

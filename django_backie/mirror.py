@@ -54,6 +54,9 @@ CHANGING = (
     "version",
 )
 
+# What an atomic attempt has committed together with its effects, whatever Redis says later.
+SETTLED = {"state", "reason", "result", "error_class", "error_message", "finished_at"}
+
 
 def write(
     snapshots: Sequence[Snapshot], databases: Sequence[str], unpack: Unpack, describe: Describe, backend: str
@@ -209,10 +212,12 @@ def _update(connection: Any, name: str) -> str:
     column, version = connection.ops.quote_name(name), connection.ops.quote_name("version")
     is_mysql = connection.vendor == "mysql"
     new = f"VALUES({column})" if is_mysql else f"excluded.{column}"
+    table = connection.ops.quote_name(_model("Job")._meta.db_table)
     if name == "started_at":
         # A job brought back from its row does not remember when it first began; the row does.
-        table = connection.ops.quote_name(_model("Job")._meta.db_table)
         new = f"COALESCE({new}, {table}.{column})"
+    if name in SETTLED:
+        new = f"CASE WHEN {table}.{connection.ops.quote_name('settled')} THEN {table}.{column} ELSE {new} END"
     return f"{column} = IF(VALUES({version}) > {version}, {new}, {column})" if is_mysql else f"{column} = {new}"
 
 

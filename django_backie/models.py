@@ -65,6 +65,8 @@ class Job(models.Model):
     last_attempted_at = models.DateTimeField(_("last attempted at"), null=True, blank=True)
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
     version = models.BigIntegerField(_("version"), default=0, editable=False)
+    # An atomic attempt has committed its effects and the job's end with them.
+    settled = models.BooleanField(_("settled"), default=False, db_default=False, editable=False)
 
     class Meta:
         verbose_name = _("job")

@@ -13,6 +13,7 @@ from typing import Any
 from . import compat
 from .backend import RedisBackend
 from .broker.fifo import Fifo
+from .clock import SYSTEM
 from .duties.rota import perform
 from .exceptions import BrokerError, InvalidOption
 from .task_definition import Task
@@ -111,8 +112,10 @@ def _helpers(backend: RedisBackend, runner: worker.Worker, board: Board) -> Iter
 
     def renew() -> None:
         while not stop.wait(interval):
+            asked, name = SYSTEM.monotonic(), runner.name
             with contextlib.suppress(BrokerError):
-                backend.broker.renew({runner.name: board.started()})
+                if backend.broker.renew({name: board.started()})[name]:
+                    board.renewed(asked)
 
     threads = [
         threading.Thread(target=renew, name="backie-renew", daemon=True),

@@ -6,26 +6,24 @@ import inspect
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
 
 from asgiref.sync import sync_to_async
 from django.utils.module_loading import import_string
 
 from . import compat, registry
+from .calls import Call, as_call, signature_of
 from .core.options import Backoff, Durability, TaskOptions, option_problem
-from .exceptions import InvalidArguments, InvalidOption, did_you_mean
+from .exceptions import InvalidOption, did_you_mean
 from .result import TaskResult
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-Call = tuple[tuple[Any, ...], dict[str, Any]]
-
 # The attribute that marks a function as standing for a class with a run() method.
 CLASS_FORM = "django_backie_class"
 
-OWN_OPTIONS = ("max_attempts", "backoff", "timeout", "durability", "sensitive")
+OWN_OPTIONS = ("max_attempts", "backoff", "timeout", "durability", "atomic", "sensitive")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +43,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     backoff: Backoff | None = None
     timeout: float | None = None
     durability: Durability | None = None
+    atomic: bool = False
     sensitive: bool | tuple[str, ...] = False
     database: str | None = None
     task_name: str | None = None
@@ -66,6 +65,9 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
                 raise InvalidOption(msg)
             if isinstance(value, list | set | frozenset):
                 object.__setattr__(self, name, tuple(value))
+        if self.atomic and (problem := _atomic_problem(self)):
+            msg = f"{self.module_path}: an atomic task {problem}"
+            raise InvalidOption(msg)
 
     def __reduce__(self) -> Any:
         """Let tasks and results be pickled, as from Django 6.1 on; the function travels as its path."""
@@ -84,7 +86,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     @property
     def signature(self) -> inspect.Signature:
         """Return the signature that a caller must fit: without the context."""
-        return _signature(self.func, self.takes_context)
+        return signature_of(self.func, self.takes_context)
 
     def get_backend(self) -> Any:
         """Return the backend of this task's alias."""
@@ -140,11 +142,11 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
         Args:
             calls: for each job its positional arguments as a sequence, or its keyword arguments as a mapping.
         """
-        return cast("list[TaskResult[R]]", self._submit([_as_call(call) for call in calls]))
+        return cast("list[TaskResult[R]]", self._submit([as_call(call) for call in calls]))
 
     async def adelay_many(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> list[TaskResult[R]]:
         """See ``delay_many``."""
-        return cast("list[TaskResult[R]]", await _in_thread(self._submit, [_as_call(call) for call in calls]))
+        return cast("list[TaskResult[R]]", await _in_thread(self._submit, [as_call(call) for call in calls]))
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
         """Make a job of this call, by django.tasks' name; ``ENQUEUE_ON_COMMIT`` says when it takes effect."""
@@ -183,26 +185,20 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
         return cast("list[Any]", submit(self, calls))
 
 
+def _atomic_problem(task: Task[..., Any]) -> str | None:
+    if inspect.iscoroutinefunction(task.func):
+        return "cannot be async: Django's transactions are not"
+    if task.durability not in {None, "outbox"}:
+        return f"needs its row in the outbox, so durability cannot be {task.durability!r}"
+    return None
+
+
 def _rebuilt(values: dict[str, Any]) -> Task[..., Any]:
     found = import_string(values["func"])
     found = found.as_task() if hasattr(found, "as_task") else found
     if not isinstance(found, compat.Task):
         raise InvalidOption(f"{values['func']!r} is not a task")
     return Task(**{**values, "func": found.func})
-
-
-def named_arguments(task: Task[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a call by name.
-
-    Raises:
-        InvalidArguments: they do not fit; names the task and its signature.
-    """
-    signature = task.signature
-    try:
-        return signature.bind(*args, **kwargs).arguments
-    except TypeError as error:
-        msg = f"{task.job_name}{signature}: {error}"
-        raise InvalidArguments(msg) from None
 
 
 @overload
@@ -247,6 +243,7 @@ def task(
         backoff: seconds before the first retry, doubling (15 by default); or a list of seconds.
         timeout: seconds that an attempt may take; one hour by default.
         durability: ``"outbox"`` (default), ``"commit"`` or ``"now"``.
+        atomic: run in one transaction with the job's own end: effects in its database happen exactly once.
         sensitive: argument names to hide from people, or True for all.
 
     Raises:
@@ -278,23 +275,6 @@ def _refuse_unknown(options: Mapping[str, Any], where: str) -> None:
             known = [field.name for field in fields(Task) if field.name not in {"func", "native", "task_name"}]
             msg = f"{where}: unknown option {name!r}{did_you_mean(name, known)}"
             raise InvalidOption(msg)
-
-
-def _as_call(call: Sequence[Any] | Mapping[str, Any]) -> Call:
-    if isinstance(call, Mapping):
-        return (), dict(call)
-    if isinstance(call, str | bytes) or not isinstance(call, Sequence):
-        msg = f"delay_many() takes a tuple of arguments (or a mapping) for each job, not {call!r}"
-        raise InvalidArguments(msg)
-    return tuple(call), {}
-
-
-@cache
-def _signature(func: Callable[..., Any], takes_context: bool) -> inspect.Signature:
-    signature = inspect.signature(func)
-    if takes_context:
-        return signature.replace(parameters=list(signature.parameters.values())[1:])
-    return signature
 
 
 _in_thread = sync_to_async(lambda submit, calls: submit(calls), thread_sensitive=True)

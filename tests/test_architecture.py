@@ -25,7 +25,7 @@ LAYERS: list[list[set[str]]] = [
     [{"conf"}, {"compat"}, {"moments"}, {"cleansing"}],
     [{"broker"}, {"models", "migrations"}],
     [{"outbox"}, {"mirror"}],
-    [{"enqueue"}, {"result"}, {"registry"}],
+    [{"enqueue"}, {"result"}, {"registry"}, {"calls"}],
     [{"task_definition"}],
     [{"base_task"}, {"base_backend"}],
     [{"backend"}],

@@ -109,6 +109,10 @@ class RedisBroker:
         """Return everything a worker holds, to repair a lost reply."""
         return replies.leases(self._run("held", [], prefix=self.keys.prefix, worker=worker))
 
+    def is_mine(self, worker: str, job_id: str, token: int) -> bool:
+        """Tell whether a worker still holds a job under a token."""
+        return bool(self._run("mine", [], prefix=self.keys.prefix, worker=worker, id=job_id, token=token))
+
     def renew(self, started: Mapping[str, Collection[str]]) -> dict[str, bool]:
         """Renew the leases of workers, given the jobs each has started; False means fenced."""
         rest: list[Any] = []

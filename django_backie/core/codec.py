@@ -143,6 +143,8 @@ def _sparse(job: Job) -> dict[str, Any]:
         fields["o"] = options.backoff
     if options.timeout != DEFAULT_TIMEOUT:
         fields["x"] = options.timeout
+    if options.atomic:
+        fields["z"] = 1
     if job.database != "default":
         fields["d"] = job.database
     if job.backend != "default":
@@ -165,6 +167,7 @@ def _job(job_id: str, queue: str, priority: int, fields: dict[str, Any]) -> Job:
             max_attempts=fields.get("m", DEFAULT_MAX_ATTEMPTS),
             backoff=tuple(backoff) if isinstance(backoff, list) else backoff,
             timeout=fields.get("x", DEFAULT_TIMEOUT),
+            atomic=bool(fields.get("z")),
         ),
         database=fields.get("d", "default"),
         backend=fields.get("b", "default"),

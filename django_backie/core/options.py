@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, Literal, TypedDict
 
 Durability = Literal["outbox", "commit", "now"]
@@ -23,6 +24,7 @@ class TaskOptions(TypedDict, total=False):
     backoff: float | Sequence[float]
     timeout: float
     durability: Durability
+    atomic: bool
     sensitive: bool | Sequence[str]
 
 
@@ -33,6 +35,7 @@ class Options:
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     backoff: Backoff = DEFAULT_BACKOFF
     timeout: float | None = DEFAULT_TIMEOUT
+    atomic: bool = False
 
 
 DEFAULT_OPTIONS = Options()
@@ -53,18 +56,25 @@ def backoff_problem(value: Any) -> str | None:
 
 def option_problem(name: str, value: Any) -> str | None:
     """Return what is wrong with one option of a task, or None."""
-    if name == "max_attempts" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-        return "must be a whole number from 1"
-    if name == "backoff" and (problem := backoff_problem(value)):
-        return f"must be a number of seconds above 0, or a list of them: {problem}"
-    if name == "timeout" and (not isinstance(value, int | float) or isinstance(value, bool) or not value > 0):
-        return "must be a number of seconds above 0"
-    if name == "durability" and value not in DURABILITIES:
-        return f"must be one of {', '.join(map(repr, DURABILITIES))}"
-    if name == "sensitive" and not isinstance(value, bool) and not _are_names(value):
-        return "must be True, or a list of argument names"
-    return None
+    if name == "backoff":
+        problem = backoff_problem(value)
+        return f"must be a number of seconds above 0, or a list of them: {problem}" if problem else None
+    holds, wanted = _RULES[name]
+    return None if holds(value) else wanted
 
 
 def _are_names(value: Any) -> bool:
     return isinstance(value, list | tuple | set | frozenset) and all(isinstance(name, str) for name in value)
+
+
+def _is_number(value: Any, kind: type | UnionType) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "max_attempts": (lambda v: _is_number(v, int) and v >= 1, "must be a whole number from 1"),
+    "timeout": (lambda v: _is_number(v, int | float) and v > 0, "must be a number of seconds above 0"),
+    "durability": (lambda v: v in DURABILITIES, f"must be one of {', '.join(map(repr, DURABILITIES))}"),
+    "atomic": (lambda v: isinstance(v, bool), "must be True or False"),
+    "sensitive": (lambda v: isinstance(v, bool) or _are_names(v), "must be True, or a list of argument names"),
+}

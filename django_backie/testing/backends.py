@@ -11,9 +11,10 @@ from django.db import connections, transaction
 
 from .. import compat, result
 from ..base_backend import BackieBackend
+from ..calls import Call
 from ..outbox import Entry
 from ..result import TaskResult
-from ..task_definition import Call, Task
+from ..task_definition import Task
 from . import eager
 from .eager import LocalJob
 

@@ -17,7 +17,8 @@ from ..core.outcome import Outcome
 from ..core.states import State
 from ..moments import moment
 from ..result import TaskResult
-from ..worker.executor import Attempt, Executor, Finished
+from ..worker.attempt import Attempt, Finished
+from ..worker.executor import Executor
 from ..worker.options import worker_name
 
 _WORKER = worker_name()

@@ -20,6 +20,9 @@ _COUNTED = {
     State.FAILED: "failed",
     State.READY: "handed_back",
 }
+# Milliseconds of the monotonic clock, which all processes of a host share.
+_TIMES = ("renewed",)
+_FIELDS = (*COUNTERS, *_TIMES)
 _SLOT = 16
 _EMPTY = bytes(_SLOT)
 
@@ -29,16 +32,24 @@ class Board:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._head = _COUNTER.size * len(COUNTERS)
+        self._head = _COUNTER.size * len(_FIELDS)
         self._memory = mmap.mmap(-1, self._head + slots * _SLOT)
 
     def get(self, counter: str) -> int:
         """Return a counter."""
-        return int(_COUNTER.unpack_from(self._memory, COUNTERS.index(counter) * _COUNTER.size)[0])
+        return int(_COUNTER.unpack_from(self._memory, _FIELDS.index(counter) * _COUNTER.size)[0])
 
     def set(self, counter: str, value: int) -> None:
         """Write a counter; it has one writer, so nothing is lost."""
-        _COUNTER.pack_into(self._memory, COUNTERS.index(counter) * _COUNTER.size, value)
+        _COUNTER.pack_into(self._memory, _FIELDS.index(counter) * _COUNTER.size, value)
+
+    def renewed(self, asked: float) -> None:
+        """Note that the lease was renewed by a call that began at the given monotonic time."""
+        self.set("renewed", int(asked * 1000))
+
+    def last_renewed(self) -> float:
+        """Return when the call began that last renewed the lease, in monotonic seconds."""
+        return self.get("renewed") / 1000
 
     def add(self, counter: str, value: int = 1) -> None:
         """Raise a counter."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
+import functools
 import json
 import logging
 import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -18,7 +17,7 @@ from django.dispatch import Signal
 
 from .. import compat, registry
 from ..base_backend import BackieBackend
-from ..broker.replies import Ending, Lease, Record
+from ..broker.replies import Ending, Lease
 from ..clock import SYSTEM, Clock
 from ..conf import Config
 from ..core import jsonic
@@ -44,9 +43,12 @@ from ..exceptions import (
     UnserializableValue,
 )
 from ..moments import moment
-from ..result import TaskResult, from_record, set_return_value
-from ..task_definition import Task
+from ..result import TaskResult, set_return_value
+from . import atomic
+from .attempt import Attempt, Finished
+from .context import TaskContext
 from .failures import failure_of
+from .hold import Hold, Unlimited
 
 logger = logging.getLogger("django_backie.worker")
 
@@ -57,61 +59,23 @@ BROKEN_DELAY = 5.0
 UNKNOWN_TASK_DELAYS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """An attempt that has ended: what the broker is told, and what people read about it. Times are seconds."""
-
-    ending: Ending
-    worker: str
-    job: Job | None = None
-    attempt: int = 0
-    waited: float = 0.0
-    ran: float = 0.0
-    transition: Transition | None = None
-
-
-@dataclass(slots=True)
-class Attempt:
-    """A leased job that can be run."""
-
-    lease: Lease
-    job: Job
-    task: Task[..., Any]
-    worker: str
-    started: float = 0.0
-    _result: TaskResult[Any] | None = field(default=None, repr=False)
-
-    @property
-    def is_async(self) -> bool:
-        """Tell whether the task is a coroutine function."""
-        return inspect.iscoroutinefunction(self.task.func)
-
-    @property
-    def result(self) -> TaskResult[Any]:
-        """Return the handle that signals and the context show, made when first asked for."""
-        if self._result is None:
-            record = Record(
-                State.RUNNING,
-                attempt=self.lease.attempt,
-                crashes=self.lease.crashes,
-                worker=self.worker,
-                first_started=self.lease.first_started,
-                started=self.started,
-                attempts=self.lease.attempts(),
-            )
-            self._result = from_record(self.task, self.job, record)
-        return self._result
-
-
 class Executor:
-    """Runs attempts for one backend. Knows nothing of Redis or of where the attempt runs."""
+    """Runs attempts for one backend. Knows nothing of Redis or of where the attempt runs.
+
+    ``hold_of`` gives the hold of a lease; without it nothing can be lost.
+    """
 
     def __init__(
-        self, backend: BackieBackend, clock: Clock = SYSTEM, dice: Callable[[], float] = random.random
+        self,
+        backend: BackieBackend,
+        clock: Clock = SYSTEM,
+        dice: Callable[[], float] = random.random,
+        hold_of: Callable[[Lease, str], Hold] = lambda lease, worker: Unlimited(),
     ) -> None:
         self._backend = backend
         self._clock = clock
         self._dice = dice
+        self._hold_of = hold_of
         self._sender = type(backend)
 
     @property
@@ -131,7 +95,7 @@ class Executor:
             age = max(0.0, self._clock.now() - max(job.created, job.run_after or 0.0))
             delay = next((delay for delay in UNKNOWN_TASK_DELAYS if age < 2 * delay), UNKNOWN_TASK_DELAYS[-1])
             return self._unopened(lease, job, worker, Postponed(f"unknown task: {error}", delay))
-        return Attempt(lease, job, task, worker)
+        return Attempt(lease, job, task, worker, self._hold_of(lease, worker))
 
     def run(self, attempt: Attempt, limit: AbstractContextManager[Any] = _UNLIMITED) -> Finished:
         """Run a sync attempt to its end; what the task raises becomes the outcome.
@@ -140,13 +104,21 @@ class Executor:
         """
         self._begin(attempt)
         try:
-            with limit:
-                value = attempt.task.func(*self._positional(attempt), **attempt.job.kwargs)
-            outcome = self._returned(attempt, value)
+            outcome = self._in_transaction(attempt, limit) if attempt.job.options.atomic else self._call(attempt, limit)
         except BaseException as error:  # noqa: BLE001 - SystemExit of a task is the task's failure, not the worker's
             # Within the except block, so that receivers of task_finished find the exception in sys.exc_info().
             return self._settle(attempt, self._raised(attempt, error))
         return self._settle(attempt, outcome)
+
+    def _call(self, attempt: Attempt, limit: AbstractContextManager[Any]) -> Outcome:
+        with limit:
+            value = attempt.task.func(*self._positional(attempt), **attempt.job.kwargs)
+        return self._returned(attempt, value)
+
+    def _in_transaction(self, attempt: Attempt, limit: AbstractContextManager[Any]) -> Outcome:
+        # Without a broker there is no row either, and the job cannot run twice.
+        run = atomic.run_settling if self._backend.uses_redis else atomic.run
+        return run(attempt, functools.partial(self._call, attempt, limit))
 
     async def arun(self, attempt: Attempt) -> Finished:
         """Run an async attempt to its end; a cancellation from outside is a stop of the worker."""
@@ -188,7 +160,7 @@ class Executor:
 
     def _positional(self, attempt: Attempt) -> list[Any]:
         if attempt.task.takes_context:
-            return [compat.TaskContext(task_result=attempt.result), *attempt.job.args]
+            return [TaskContext(task_result=attempt.result, hold=attempt.hold), *attempt.job.args]
         return attempt.job.args
 
     def _returned(self, attempt: Attempt, value: Any) -> Outcome:

@@ -7,11 +7,12 @@ from typing import Any
 
 from .. import cleansing
 from ..base_backend import sensitive_of
+from ..calls import named_arguments
 from ..conf import Config
 from ..core.job import Job
 from ..core.outcome import Failure
 from ..exceptions import InvalidArguments, TaskTimeout
-from ..task_definition import Task, named_arguments
+from ..task_definition import Task
 
 LONGEST_TRACEBACK = 16 * 1024
 LONGEST_MESSAGE = 500

@@ -9,20 +9,27 @@ import threading
 from collections.abc import Callable
 
 from ..broker.redis import RedisBroker
+from ..broker.replies import Lease
+from ..clock import SYSTEM, Clock
 from ..exceptions import BrokerError
 from .board import Board
+from .hold import Leased
 from .options import WorkerOptions
 
 logger = logging.getLogger("django_backie.worker")
 
 PAUSE = 0.5
+SURE = 0.8
 
 
 class Membership:
     """Registers the worker; a fenced one goes on under another name, for its former jobs are not its own any more."""
 
-    def __init__(self, broker: RedisBroker, options: WorkerOptions, base_name: str, board: Board) -> None:
+    def __init__(
+        self, broker: RedisBroker, options: WorkerOptions, base_name: str, board: Board, clock: Clock = SYSTEM
+    ) -> None:
         self._broker = broker
+        self._clock = clock
         self._base_name = base_name
         self._board = board
         self._info = json.dumps({"pid": os.getpid(), "queues": options.named_queues, "mode": options.mode})
@@ -35,13 +42,26 @@ class Membership:
     def join(self, gives_up: Callable[[], bool]) -> None:
         """Register; wait for Redis until ``gives_up`` says so."""
         while not gives_up():
+            # The parent judges by it whether this process still moves.
+            self._board.add("turns")
+            asked = self._clock.monotonic()
             try:
                 self._broker.join(self.name, self._info)
             except BrokerError as error:
                 logger.warning("%s; trying again", error)
                 threading.Event().wait(PAUSE)
             else:
+                self._board.renewed(asked)
                 return
+
+    def hold_of(self, lease: Lease, worker: str) -> Leased:
+        """Return the hold of a job that was leased under a name."""
+        return Leased(self._broker, self.is_sure_of, worker, lease.id, lease.token)
+
+    def is_sure_of(self, worker: str) -> bool:
+        """Tell whether the lease of a name surely stands, by the clock; the last fifth of it is not relied upon."""
+        age = self._clock.monotonic() - self._board.last_renewed()
+        return worker == self.name and age < SURE * self._broker.config.lease
 
     def rename(self) -> None:
         """Take a new name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..broker.replies import Ending
-from .executor import Attempt
+from .attempt import Attempt
 
 
 class Occupancy:

@@ -17,7 +17,7 @@ from typing import IO, Any
 from ..core.ids import short
 from ..core.outcome import Transition
 from ..core.states import State
-from .executor import Finished
+from .attempt import Finished
 
 logger = logging.getLogger("django_backie.jobs")
 

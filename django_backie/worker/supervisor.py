@@ -21,9 +21,9 @@ from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..duties.rota import perform
 from ..exceptions import BrokerError
+from .attempt import Finished
 from .board import Board
 from .children import Child, Totals, cause
-from .executor import Finished
 from .options import WorkerOptions, worker_name
 from .signals import Wakeups, fork_with_signals_held, on_stop_signals, watch_lifeline
 from .worker import Worker
@@ -164,12 +164,15 @@ class Supervisor:
         living = {child.full_name: child for child in self._workers if child.pid}
         started = {name: child.board.started() for name, child in living.items() if child.board is not None}
         try:
-            self._backend.broker.renew(started)
+            renewed = self._backend.broker.renew(started)
         except BrokerError as error:
             logger.warning("leases were not renewed: %s", error)
             self._renewed = now - self._backend.config.lease / RENEWALS_PER_LEASE + 1.0
         else:
             self._renewed = now
+            for name, child in living.items():
+                if renewed[name] and child.board is not None:
+                    child.board.renewed(now)
 
     def _tick(self) -> None:
         """Keep time for all, here too: the duties wait for the database, and while nobody ticks nobody is recovered."""

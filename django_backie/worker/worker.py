@@ -12,12 +12,14 @@ from ..broker.replies import Ending, Lease
 from ..clock import SYSTEM, Clock
 from ..core.states import State
 from ..exceptions import BrokerError
+from .attempt import Attempt, Finished
 from .board import Board
-from .executor import Attempt, Executor, Finished
+from .executor import Executor
 from .listener import WAKE, ListenerThread
 from .membership import Membership
 from .occupancy import Occupancy
 from .options import WorkerOptions
+from .outage import Outage
 from .pace import Pace
 from .pools.loop import LoopPool
 from .pools.threads import ThreadPool
@@ -28,7 +30,6 @@ logger = logging.getLogger("django_backie.worker")
 BEAT = 1.0
 FLUSH_AFTER = 0.01
 STALE_BACKLOG = 0.1
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 2.0
 
 OnFinished = Callable[[Finished], None]
 
@@ -53,11 +54,11 @@ class Worker:
     ) -> None:
         self._broker: RedisBroker = backend.broker
         self._options = options
-        self._membership = Membership(backend.broker, options, name, board)
+        self._membership = Membership(backend.broker, options, name, board, clock)
         self._board = board
         self._on_finished = on_finished
         self._clock = clock
-        self._executor = Executor(backend, clock)
+        self._executor = Executor(backend, clock, hold_of=self._membership.hold_of)
         self._inbox: queue.SimpleQueue[Finished | str] = queue.SimpleQueue()
         self._threads = ThreadPool(options.threads, self._executor, self._inbox.put, board, clock)
         self._loop = LoopPool(options.async_concurrency, self._executor, self._inbox.put, board, options.threads, clock)
@@ -68,7 +69,7 @@ class Worker:
         self._maybe_ready = True
         self._due_at = float("inf")
         self._last_turn = 0.0
-        self._pause = 0.0
+        self._outage = Outage(backend.broker.address)
         self._taken = 0
         self._stopping = Stopping(clock)
         self._is_yielding = False
@@ -133,8 +134,8 @@ class Worker:
                 self._maybe_ready, self._due_at = True, float("inf")
 
     def _patience(self) -> float:
-        if self._pause:
-            return self._pause
+        if self._outage.pause:
+            return self._outage.pause
         if self._endings or self._wants_jobs:
             ready_to_flush = not self._endings or self._threads.backlog == 0
             return 0.0 if ready_to_flush else FLUSH_AFTER
@@ -182,15 +183,11 @@ class Worker:
             self._turn(self._room() if self._maybe_ready and not self._is_yielding else 0)
             self._is_yielding = False
         except BrokerError as error:
-            if not self._pause:
-                logger.warning("%s; running jobs go on, their results are kept until it is back", error)
-            self._pause = min(max(self._pause * 2, FIRST_PAUSE), LONGEST_PAUSE)
+            self._outage.goes_on(error)
             if self._stopping.is_abort:
                 self._endings.clear()
         else:
-            if self._pause:
-                logger.info("Redis at %s is back", self._broker.address)
-            self._pause = 0.0
+            self._outage.is_over()
 
     def _turn(self, limit: int) -> None:
         endings = self._endings[:500]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from django_backie.core.states import State
+from django_backie.worker.attempt import Finished
 from django_backie.worker.board import Board
-from django_backie.worker.executor import Executor, Finished
+from django_backie.worker.executor import Executor
 from django_backie.worker.options import WorkerOptions, worker_name
 from django_backie.worker.pools.loop import LoopPool
 from django_backie.worker.worker import Worker

@@ -12,8 +12,9 @@ from django.utils import timezone, translation
 
 from ...clock import SYSTEM, Clock
 from .. import hygiene
+from ..attempt import Attempt, Finished
 from ..board import Board
-from ..executor import Attempt, Executor, Finished
+from ..executor import Executor
 
 Report = Callable[[Finished], None]
 
@@ -82,7 +83,7 @@ class LoopPool:
 
     def _begin(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
-            if self._is_interrupted:
+            if self._is_interrupted or not attempt.hold.is_sure():
                 self._report(self._executor.interrupted(attempt))
                 continue
             task = asyncio.ensure_future(self._run(attempt))

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from ...clock import SYSTEM, Clock
 from ...exceptions import Shutdown, TaskTimeout
 from .. import hygiene
+from ..attempt import Attempt, Finished
 from ..board import Board
-from ..executor import Attempt, Executor, Finished
+from ..executor import Executor
 from ..timelimit import Limit
 
 Report = Callable[[Finished], None]
@@ -87,6 +88,9 @@ class ThreadPool:
         hygiene.safely(hygiene.close_all)
 
     def _run(self, slot: int, attempt: Attempt) -> None:
+        if not attempt.hold.is_sure():
+            self._report(self._executor.interrupted(attempt))
+            return
         self.last_started = self._clock.monotonic()
         self._board.begin(slot, attempt.lease.id)
         hygiene.safely(hygiene.before)

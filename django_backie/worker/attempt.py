@@ -1,0 +1,62 @@
+"""A leased job on its way through a worker: what can be run, and how it ended."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..broker.replies import Ending, Lease, Record
+from ..core.job import Job
+from ..core.outcome import Transition
+from ..core.states import State
+from ..result import TaskResult, from_record
+from ..task_definition import Task
+from .hold import Hold
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt that has ended: what the broker is told, and what people read about it. Times are seconds."""
+
+    ending: Ending
+    worker: str
+    job: Job | None = None
+    attempt: int = 0
+    waited: float = 0.0
+    ran: float = 0.0
+    transition: Transition | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A leased job that can be run."""
+
+    lease: Lease
+    job: Job
+    task: Task[..., Any]
+    worker: str
+    hold: Hold
+    started: float = 0.0
+    _result: TaskResult[Any] | None = field(default=None, repr=False)
+
+    @property
+    def is_async(self) -> bool:
+        """Tell whether the task is a coroutine function."""
+        return inspect.iscoroutinefunction(self.task.func)
+
+    @property
+    def result(self) -> TaskResult[Any]:
+        """Return the handle that signals and the context show, made when first asked for."""
+        if self._result is None:
+            record = Record(
+                State.RUNNING,
+                attempt=self.lease.attempt,
+                crashes=self.lease.crashes,
+                worker=self.worker,
+                first_started=self.lease.first_started,
+                started=self.started,
+                attempts=self.lease.attempts(),
+            )
+            self._result = from_record(self.task, self.job, record)
+        return self._result

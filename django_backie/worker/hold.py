@@ -1,0 +1,59 @@
+"""A worker's right to run one attempt, as far as its process can know it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ..broker.redis import RedisBroker
+from ..exceptions import BrokerError
+
+
+class Hold(Protocol):
+    """What an attempt may ask about its lease."""
+
+    def is_sure(self) -> bool:
+        """Tell by the clock alone whether the lease surely stands."""
+
+    def is_mine(self) -> bool:
+        """Tell whether the lease stands, by asking the broker."""
+
+
+class Unlimited:
+    """The hold of an attempt that runs without a broker."""
+
+    def is_sure(self) -> bool:
+        """Return True: there is no lease to lose."""
+        return True
+
+    def is_mine(self) -> bool:
+        """Return True: nobody else runs the job."""
+        return True
+
+
+class Leased:
+    """The hold of an attempt that was leased from the broker."""
+
+    __slots__ = ("_broker", "_is_sure_of", "_job", "_token", "_worker")
+
+    def __init__(
+        self, broker: RedisBroker, is_sure_of: Callable[[str], bool], worker: str, job: str, token: int
+    ) -> None:
+        self._broker = broker
+        self._is_sure_of = is_sure_of
+        self._worker = worker
+        self._job = job
+        self._token = token
+
+    def is_sure(self) -> bool:
+        """Tell by the clock alone whether the lease surely stands."""
+        return self._is_sure_of(self._worker)
+
+    def is_mine(self) -> bool:
+        """Tell whether the lease stands; while Redis does not answer, what the clock says counts."""
+        if not self.is_sure():
+            return False
+        try:
+            return self._broker.is_mine(self._worker, self._job, self._token)
+        except BrokerError:
+            return self.is_sure()

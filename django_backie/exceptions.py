@@ -43,8 +43,16 @@ class BrokerUnavailable(BrokerError, ConnectionError):
     """Redis cannot be reached, or cannot serve for the time being."""
 
 
+class QueueFull(BrokerError):
+    """A queue has as many ready jobs as MAX_QUEUE_LENGTH allows."""
+
+
 class UnreadableBody(BackieError, ValueError):
     """A job body cannot be decoded, or its signature does not match."""
+
+
+class NewerBody(UnreadableBody):
+    """A job body was written by a newer release than this one."""
 
 
 class UnknownTask(BackieError, LookupError):

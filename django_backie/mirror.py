@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connections, transaction
 
 from .broker.replies import Record, Snapshot
@@ -32,6 +33,11 @@ logger = logging.getLogger("django_backie.duties")
 
 # Characters; what is longer is written in several statements.
 LARGEST_CHUNK = 2 * 1024 * 1024
+LONGEST_QUEUE = 100
+MOST_PRIORITY = 100
+
+# What a value may raise on its way into a row, on whichever database.
+_BAD_VALUE = (DataError, IntegrityError, ValidationError, ArithmeticError, LookupError, TypeError, ValueError)
 
 Unpack = Callable[[str, str], Job]
 Describe = Callable[[Job], dict[str, Any]]
@@ -98,7 +104,7 @@ def _write_chunk(pairs: Sequence[tuple[Job, Snapshot]], alias: str, describe: De
         with transaction.atomic(using=alias):
             _upsert([_row(job, snapshot, describe) for job, snapshot in pairs], alias)
             _insert_attempts(pairs, alias)
-    except (DataError, IntegrityError) as error:
+    except _BAD_VALUE as error:
         if len(pairs) == 1:
             logger.exception("job %s cannot be written to %r", pairs[0][0].id, alias)
             return {pairs[0][0].id}
@@ -131,11 +137,12 @@ def _readable_job(snapshot: Snapshot, unpack: Unpack, database: str, backend: st
 
 
 def _place(body: str) -> tuple[str, int]:
-    """Return where a body says that it belongs; a damaged one is treated as the scripts treat it."""
+    """Return where a body says that it belongs, as far as a row can say it; a damaged one belongs nowhere."""
     try:
-        return codec.place(body)
+        queue, priority = codec.place(body)
     except (UnreadableBody, ValueError):
         return DEFAULT_TASK_QUEUE_NAME, 0
+    return queue.replace("\x00", "")[:LONGEST_QUEUE], max(-MOST_PRIORITY, min(MOST_PRIORITY, priority))
 
 
 def _row(job: Job, snapshot: Snapshot, describe: Describe) -> JobRow:

@@ -12,7 +12,7 @@ import redis
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
-from ..exceptions import BrokerError, BrokerUnavailable
+from ..exceptions import BrokerError, BrokerUnavailable, ConfigurationError
 
 TIMEOUT = 5.0
 BLOCKING_MARGIN = 5.0
@@ -89,5 +89,12 @@ def _client(url: str, **options: Any) -> redis.Redis:
     url = url.replace("valkeys://", "rediss://", 1).replace("valkey://", "redis://", 1)
     if not url.startswith("unix:"):
         options |= {"socket_connect_timeout": TIMEOUT, "socket_keepalive": True}
+    if url.startswith("rediss:"):
+        # redis-py before 6 does not compare the name; where no certificate is wanted there is none to compare.
+        options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": "ssl_cert_reqs=none" not in url}
     options = {"protocol": 2, "decode_responses": True, "encoding_errors": "replace", **options}
-    return redis.Redis.from_url(url, **options)
+    try:
+        return redis.Redis.from_url(url, **options)
+    except ValueError as error:
+        msg = f"the URL of Redis at {address(url)}: {error}"
+        raise ConfigurationError(msg) from error

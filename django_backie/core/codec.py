@@ -13,12 +13,13 @@ from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from types import NoneType
 from typing import Any
 
-from ..exceptions import PayloadTooLarge, UnreadableBody, UnserializableValue
+from ..exceptions import NewerBody, PayloadTooLarge, UnreadableBody, UnserializableValue
 from . import jsonic
 from .job import Job, Packed
-from .options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, Options
+from .options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, Options, option_problem
 
 VERSION = "1"
 LONGEST_BODY = 16 * 1024 * 1024
@@ -69,12 +70,16 @@ def unpack(job_id: str, body: str, signer: Signer) -> Job:
     """Return the job of a body.
 
     Raises:
+        NewerBody: a newer release wrote it.
         UnreadableBody: too long, not of this version, not signed by any of our keys, or not an envelope.
     """
     if len(body) > LONGEST_BODY:
         msg = f"the body has {len(body)} characters, more than {LONGEST_BODY}"
         raise UnreadableBody(msg)
     version, queue, priority, signature, envelope = _lines(body)
+    if version.isdecimal() and int(version[:9]) > int(VERSION):
+        msg = f"the body has version {version[:20]!r}, this release reads up to {VERSION!r}"
+        raise NewerBody(msg)
     if version != VERSION:
         msg = f"the body has version {version[:20]!r}, this release reads {VERSION!r}"
         raise UnreadableBody(msg)
@@ -82,8 +87,9 @@ def unpack(job_id: str, body: str, signer: Signer) -> Job:
         msg = "the signature does not match: the body was written with another SECRET_KEY, or altered"
         raise UnreadableBody(msg)
     try:
-        return _job(job_id, queue, int(priority), jsonic.loads(envelope))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        # The envelope is one level around the arguments.
+        return _job(job_id, queue, int(priority), jsonic.loads(envelope, jsonic.MAX_DEPTH + 1))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         msg = f"the envelope cannot be read: {error!r}"
         raise UnreadableBody(msg) from error
 
@@ -152,7 +158,45 @@ def _sparse(job: Job) -> dict[str, Any]:
     return fields
 
 
+# Exact types: a bool is no number. What is not here is a later release's and means nothing to this one.
+_TYPES: dict[str, tuple[type, ...]] = {
+    "t": (str,),
+    "a": (list,),
+    "k": (dict,),
+    "c": (int,),
+    "r": (int,),
+    "m": (int,),
+    "o": (int, float, list),
+    "x": (int, float, NoneType),
+    "z": (int,),
+    "d": (str,),
+    "b": (str,),
+}
+_OPTIONS = {"m": "max_attempts", "o": "backoff", "x": "timeout"}
+# What datetime can hold, in milliseconds: the years 1 to 9999.
+_FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
+_LARGEST_PRIORITY = 100
+
+
+def _require_sound(priority: int, fields: dict[str, Any]) -> None:
+    """Refuse what none of our callers can have meant: a job that is run, or mirrored, has fields of the right kind."""
+    for key, value in fields.items():
+        if type(value) not in _TYPES.get(key, (type(value),)):
+            msg = f"field {key!r} is {type(value).__name__}"
+            raise ValueError(msg)
+        if key in _OPTIONS and value is not None and (problem := option_problem(_OPTIONS[key], value)):
+            msg = f"{_OPTIONS[key]} {problem}"
+            raise ValueError(msg)
+    if abs(priority) > _LARGEST_PRIORITY:
+        msg = f"priority {str(priority)[:20]} is beyond {_LARGEST_PRIORITY}"
+        raise ValueError(msg)
+    if not all(_FIRST <= fields[key] <= _LAST for key in ("c", "r") if key in fields):
+        msg = "a time is beyond what datetime can hold"
+        raise ValueError(msg)
+
+
 def _job(job_id: str, queue: str, priority: int, fields: dict[str, Any]) -> Job:
+    _require_sound(priority, fields)
     backoff = fields.get("o", DEFAULT_BACKOFF)
     return Job(
         id=job_id,

@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import chain
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -40,11 +42,22 @@ def dumps(value: Any) -> str:
     return text
 
 
-def loads(text: str) -> Any:
-    """Return the value that ``dumps`` wrote."""
-    if _NEEDS_CARE in text:
-        return json.loads(text, object_hook=_untag)
-    return json.loads(text)
+def loads(text: str, levels: int = MAX_DEPTH) -> Any:
+    """Return the value that ``dumps`` wrote.
+
+    Raises:
+        ValueError: not JSON, a number that is none (NaN, infinity), a tag whose text is none of its kind, or nested
+            deeper than ``levels``.
+    """
+    try:
+        value = (_TAGGED if _NEEDS_CARE in text else _PLAIN).decode(text)
+    except (ArithmeticError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        msg = f"not what dumps() writes: {error!r}"
+        raise ValueError(msg) from error
+    if text.count("[") + text.count("{") > levels and _comes_back_deeper([value], levels + 1):
+        msg = f"nested deeper than {levels} levels"
+        raise ValueError(msg)
+    return value
 
 
 _NEEDS_CARE = f'"{TAG}"'
@@ -112,6 +125,19 @@ def _untag(mapping: dict[str, Any]) -> Any:
     return dict(value) if reader is dict else reader(value)  # type: ignore[operator]
 
 
+def _finite(text: str) -> float:
+    """Return a number; JSON has texts for numbers that no float can hold, and Python reads three that JSON has not."""
+    number = float(text)
+    if not isfinite(number):
+        msg = f"{text[:20]} is not a finite number"
+        raise ValueError(msg)
+    return number
+
+
+_PLAIN = json.JSONDecoder(parse_float=_finite, parse_constant=_finite)
+_TAGGED = json.JSONDecoder(parse_float=_finite, parse_constant=_finite, object_hook=_untag)
+
+
 def _has_own_tag(value: Any) -> bool:
     if isinstance(value, Mapping):
         return TAG in value or any(map(_has_own_tag, value.values()))
@@ -136,6 +162,17 @@ def _is_deeper(value: Any, levels: int) -> bool:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return levels == 0 or any(_is_deeper(item, levels - 1) for item in value)
     return False
+
+
+def _comes_back_deeper(value: Any, levels: int) -> bool:
+    """Do the same for what the decoder has made, level by level, which is faster: every job is read."""
+    layer = [value]
+    for _ in range(levels):
+        items = chain.from_iterable(outer.values() if type(outer) is dict else outer for outer in layer)
+        layer = [item for item in items if type(item) is dict or type(item) is list]
+        if not layer:
+            return False
+    return True
 
 
 def _explain(value: Any, where: str = "", level: int = 0) -> str | None:

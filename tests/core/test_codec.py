@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from django_backie.core import codec
 from django_backie.core.codec import Signer
 from django_backie.core.options import Options
-from django_backie.exceptions import PayloadTooLarge, UnreadableBody, UnserializableValue
+from django_backie.exceptions import NewerBody, PayloadTooLarge, UnreadableBody, UnserializableValue
 
 from .support import JOB_ID, LIMIT, SIGNER, make_job
 
@@ -190,11 +190,19 @@ def test_text_and_bytes_make_the_same_key() -> None:
     assert Signer.of(["ä"]) == Signer.of(["ä".encode()])
 
 
-@pytest.mark.parametrize("version", ["0", "2", "", "99999999999999999999999999", "ä"])
+@pytest.mark.parametrize("version", ["0", "", "ä", "-2"])
 def test_another_version_is_named_and_refused(version: str) -> None:
     body = codec.pack(make_job(), SIGNER, LIMIT).body.removeprefix("1")
 
     with pytest.raises(UnreadableBody, match=r"this release reads '1'"):
+        codec.unpack(JOB_ID, version + body, SIGNER)
+
+
+@pytest.mark.parametrize("version", ["2", "10", "99999999999999999999999999"])
+def test_the_body_of_a_newer_release_is_told_from_a_damaged_one(version: str) -> None:
+    body = codec.pack(make_job(), SIGNER, LIMIT).body.removeprefix("1")
+
+    with pytest.raises(NewerBody, match=r"this release reads up to '1'"):
         codec.unpack(JOB_ID, version + body, SIGNER)
 
 

@@ -1,7 +1,8 @@
 -- Where a job belongs: the queue and the priority that stand in its body's head, and the score made of them.
 -- A damaged body must not stop the script for all others: it goes to the default queue, where a worker will park it.
+-- Three digits: the score of a larger priority would not come back as a whole number, and holds could not be read.
 local function head_of(body)
-  local queue, priority = string.match(body, '^[^\n]*\n([^\n]*)\n(-?%d+)\n')
+  local queue, priority = string.match(body, '^[^\n]*\n([^\n]*)\n(-?%d%d?%d?)\n')
   return queue or 'default', priority or '0'
 end
 

@@ -45,6 +45,11 @@ class Attempt:
         """Tell whether the task is a coroutine function."""
         return inspect.iscoroutinefunction(self.task.func)
 
+    def latest_end(self, now: float) -> float:
+        """Return until when the attempt may run that begins now."""
+        timeout = self.job.options.timeout
+        return float("inf") if timeout is None else now + timeout
+
     @property
     def result(self) -> TaskResult[Any]:
         """Return the handle that signals and the context show, made when first asked for."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 import uuid
+from collections.abc import Iterator
 
 from ..core.states import State
 
@@ -23,8 +24,10 @@ _COUNTED = {
 # Milliseconds of the monotonic clock, which all processes of a host share.
 _TIMES = ("renewed",)
 _FIELDS = (*COUNTERS, *_TIMES)
-_SLOT = 16
-_EMPTY = bytes(_SLOT)
+# A slot: the id of a job, and the monotonic time until which it may run.
+_CELL = struct.Struct("=16sd")
+_SLOT = _CELL.size
+_EMPTY = bytes(16)
 
 
 class Board:
@@ -60,20 +63,28 @@ class Board:
         if state in _COUNTED:
             self.add(_COUNTED[state])
 
-    def begin(self, slot: int, job_id: str) -> None:
-        """Note that a slot has started a job."""
-        at = self._head + slot * _SLOT
-        self._memory[at : at + _SLOT] = uuid.UUID(job_id).bytes
+    def begin(self, slot: int, job_id: str, until: float = float("inf")) -> None:
+        """Note that a slot has started a job, which may run until a monotonic time."""
+        _CELL.pack_into(self._memory, self._head + slot * _SLOT, uuid.UUID(job_id).bytes, until)
 
     def end(self, slot: int) -> None:
         """Note that a slot is free."""
         at = self._head + slot * _SLOT
-        self._memory[at : at + _SLOT] = _EMPTY
+        self._memory[at : at + _SLOT] = bytes(_SLOT)
 
     def started(self) -> list[str]:
         """Return the ids of the jobs that have started and not ended."""
-        cells = (self._memory[self._head + n * _SLOT : self._head + (n + 1) * _SLOT] for n in range(self._slots))
-        return [str(uuid.UUID(bytes=bytes(cell))) for cell in cells if cell != _EMPTY]
+        return [str(uuid.UUID(bytes=key)) for key, _ in self._cells()]
+
+    def busy_until(self) -> float:
+        """Return the monotonic time until which a started job may keep the process busy; 0 if none has started."""
+        return max((until for _, until in self._cells()), default=0.0)
+
+    def _cells(self) -> Iterator[tuple[bytes, float]]:
+        for slot in range(self._slots):
+            key, until = _CELL.unpack_from(self._memory, self._head + slot * _SLOT)
+            if key != _EMPTY:
+                yield key, until
 
     def clear(self) -> None:
         """Forget what a child has left, before the next one uses the block."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from .board import COUNTERS, Board
+from .pulse import Pulse, Verdict
 
 
 @dataclass(slots=True)
@@ -19,11 +21,25 @@ class Child:
     name: str = ""
     born: float = 0.0
     due: float = 0.0  # when a dead one may be replaced
+    pulse: Pulse | None = None
+    is_suspended: bool = False
+    verdict: Verdict = Verdict.MOVING
 
     @property
     def full_name(self) -> str:
         """Return the name under which the child leases jobs at present."""
         return f"{self.name}.{self.board.get('generation')}" if self.board else self.name
+
+    @property
+    def keeps_lease(self) -> bool:
+        """Tell whether the child lives and moves, as far as is known."""
+        return bool(self.pid) and not self.is_suspended and self.verdict is Verdict.MOVING
+
+    def feel(self, now: float) -> Verdict:
+        """Judge anew whether the child moves; one that somebody has suspended is not judged."""
+        if self.pid and self.board is not None and self.pulse is not None and not self.is_suspended:
+            self.verdict = self.pulse.feel(self.board.get("turns"), self.board.busy_until(), now)
+        return self.verdict
 
 
 @dataclass(slots=True)
@@ -52,3 +68,10 @@ def cause(code: int) -> str:
         return signal.Signals(-code).name
     except ValueError:
         return f"signal {-code}"
+
+
+def cause_of_pause(status: int) -> str:
+    """Return in words what a status of ``os.waitpid`` says of a child that has not ended."""
+    if os.WIFCONTINUED(status):
+        return "continued"
+    return f"suspended by {cause(-os.WSTOPSIG(status))}: its lease is not renewed"

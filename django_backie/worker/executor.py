@@ -35,6 +35,7 @@ from ..core.outcome import (
 )
 from ..core.states import State
 from ..exceptions import (
+    NewerBody,
     PayloadTooLarge,
     Shutdown,
     TaskTimeout,
@@ -56,7 +57,8 @@ _UNLIMITED: AbstractContextManager[Any] = nullcontext()
 # Django's tasks module logs each signal through a receiver of its own.
 OWN_RECEIVERS = 1
 BROKEN_DELAY = 5.0
-UNKNOWN_TASK_DELAYS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
+# For what this worker does not know and a newer one may; after that it is parked.
+STRANGER_DELAYS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
 
 
 class Executor:
@@ -86,16 +88,22 @@ class Executor:
         """Return the attempt of a lease, or its end where this worker cannot run it."""
         try:
             job = self._backend.unpack(lease.id, lease.body)
+        except NewerBody as error:
+            return self._unopened(lease, None, worker, self._wait_for_deploy(lease, f"newer body: {error}"))
         except UnreadableBody as error:
             return self._unopened(lease, None, worker, Parked(f"unreadable body: {error}"))
         try:
             task = registry.get(job.task)
         except UnknownTask as error:
-            # A newer web process may know tasks that this worker will only know after the deploy.
-            age = max(0.0, self._clock.now() - max(job.created, job.run_after or 0.0))
-            delay = next((delay for delay in UNKNOWN_TASK_DELAYS if age < 2 * delay), UNKNOWN_TASK_DELAYS[-1])
-            return self._unopened(lease, job, worker, Postponed(f"unknown task: {error}", delay))
+            return self._unopened(lease, job, worker, self._wait_for_deploy(lease, f"unknown task: {error}"))
         return Attempt(lease, job, task, worker, self._hold_of(lease, worker))
+
+    def _wait_for_deploy(self, lease: Lease, reason: str) -> Outcome:
+        """Postpone what a newer web process has enqueued, ever longer; in the end a person must look at it."""
+        met = max([lease.first_started, *(note["e"] for note in lease.attempts()[-1:])])
+        age = max(0.0, self._clock.now() - met)
+        delay = next((delay for delay in STRANGER_DELAYS if age < 2 * delay), None)
+        return Parked(reason) if delay is None else Postponed(reason, delay)
 
     def run(self, attempt: Attempt, limit: AbstractContextManager[Any] = _UNLIMITED) -> Finished:
         """Run a sync attempt to its end; what the task raises becomes the outcome.

@@ -67,6 +67,13 @@ class Membership:
         """Take a new name."""
         self._board.add("generation")
 
+    def stopping(self) -> None:
+        """Say that this worker stops; unsaid, a job that is killed with it counts a crash."""
+        try:
+            self._broker.stopping([self.name])
+        except BrokerError as error:
+            logger.debug("%s could not say that it stops: %s", self.name, error)
+
     def leave(self) -> None:
         """Strike this worker off."""
         try:

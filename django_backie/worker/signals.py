@@ -15,7 +15,7 @@ from typing import Any
 logger = logging.getLogger("django_backie.worker")
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-HELD = {*STOP_SIGNALS, *([signal.SIGQUIT] if hasattr(signal, "SIGQUIT") else [])}
+HELD = {*STOP_SIGNALS, *([signal.SIGQUIT, signal.SIGUSR1] if hasattr(signal, "SIGQUIT") else [])}
 
 
 class Wakeups:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..clock import Clock
 
 OVERDUE = 3.0
@@ -17,12 +19,19 @@ class Stopping:
         self.has_begun = False
         self.has_interrupted = False
         self.is_abort = False
+        self._is_told = False
 
     def begin(self, grace: float) -> None:
         """Begin, unless it has begun."""
         if not self.has_begun:
             self.ends_at = self._clock.monotonic() + grace
             self.has_begun = True
+
+    def tell(self, say: Callable[[], None]) -> None:
+        """Say once that it has begun."""
+        if not self._is_told:
+            self._is_told = True
+            say()
 
     def abort(self) -> None:
         """End the grace now."""

@@ -19,22 +19,23 @@ from django.db import connections
 
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
+from ..duties.base import Bell
 from ..duties.rota import perform
-from ..exceptions import BrokerError
 from .attempt import Finished
 from .board import Board
-from .children import Child, Totals, cause
+from .children import Child, Totals, cause, cause_of_pause
+from .leases import Leases
 from .options import WorkerOptions, worker_name
+from .pulse import Pulse, Verdict
 from .signals import Wakeups, fork_with_signals_held, on_stop_signals, watch_lifeline
 from .worker import Worker
 
 logger = logging.getLogger("django_backie.worker")
 
 EXIT_CLEAN, EXIT_CONFIG, EXIT_HANDED_BACK = 0, 1, 3
-RENEWALS_PER_LEASE = 3
-SHORT_LIFE, RESPAWN_PAUSE = 1.0, 1.0
+SHORT_LIFE, RESPAWN_PAUSE = 1.0, 0.5
 KILL_MARGIN = 5.0
-TICK, LONG_TICK = 1.0, 5.0
+VERDICTS = {Verdict.STANDING: "its lease is not renewed", Verdict.WEDGED: "it is killed"}
 
 OnFinished = Callable[[Finished], None]
 
@@ -64,8 +65,7 @@ class Supervisor:
         self._workers = [Child(number, Board(slots)) for number in range(1, options.processes + 1)]
         self._duties = Child(0, None)
         self._totals = Totals()
-        self._renewed = 0.0
-        self._next_tick = 0.0
+        self._leases = Leases(backend.broker, clock)
         self._signals = 0
         self._stopping_since: float | None = None
         self._aborting = False
@@ -80,8 +80,8 @@ class Supervisor:
             while any(child.pid for child in self._workers) or self._is_replacing():
                 self._sleep()
                 self._reap()
+                self._judge()
                 self._renew()
-                self._tick()
                 self._replace()
                 self._restart_if_changed()
                 self._keep_stopping()
@@ -112,6 +112,8 @@ class Supervisor:
             child.board.clear()
         child.name = worker_name(child.number)
         child.born = self._clock.monotonic()
+        child.pulse = Pulse(self._backend.config.lease, child.born)
+        child.is_suspended, child.verdict = False, Verdict.MOVING
         sys.stdout.flush()
         sys.stderr.flush()
         try:
@@ -147,44 +149,36 @@ class Supervisor:
         return EXIT_HANDED_BACK if worker.handed_back else EXIT_CLEAN
 
     def _run_duties(self, child: Child) -> int:
-        stop = threading.Event()
+        bell = Bell()
         # SIGTERM may reach the whole process group, but the workers' last changes are still to be mirrored.
-        # And the event is not set by the handler itself: that could interrupt a wait() which holds the event's lock.
-        on_stop_signals(lambda: None, lambda: threading.Thread(target=stop.set).start())
-        watch_lifeline(self._lifeline[0], stop.set)
-        perform(self._backend, stop, self._clock)
+        # And the bell is not rung by the handlers themselves: that could interrupt a wait() which holds its lock.
+        signal.signal(signal.SIGUSR1, lambda _number, _frame: threading.Thread(target=bell.hurry).start())
+        on_stop_signals(lambda: None, lambda: threading.Thread(target=bell.stop).start())
+        watch_lifeline(self._lifeline[0], bell.stop)
+        perform(self._backend, bell, self._clock)
         return EXIT_CLEAN
 
     # 2. Renew
 
-    def _renew(self) -> None:
-        now = self._clock.monotonic()
-        if now - self._renewed < self._backend.config.lease / RENEWALS_PER_LEASE:
-            return
-        living = {child.full_name: child for child in self._workers if child.pid}
-        started = {name: child.board.started() for name, child in living.items() if child.board is not None}
-        try:
-            renewed = self._backend.broker.renew(started)
-        except BrokerError as error:
-            logger.warning("leases were not renewed: %s", error)
-            self._renewed = now - self._backend.config.lease / RENEWALS_PER_LEASE + 1.0
-        else:
-            self._renewed = now
-            for name, child in living.items():
-                if renewed[name] and child.board is not None:
-                    child.board.renewed(now)
+    def _judge(self) -> None:
+        """Feel every child's pulse; one that does not move any more has lost its lease, and then its life."""
+        for child in self._workers:
+            before = child.verdict
+            verdict = child.feel(self._clock.monotonic())
+            if verdict is not before and verdict is not Verdict.MOVING:
+                logger.error("worker process %s does not move: %s", child.name, VERDICTS[verdict])
+            if verdict is Verdict.WEDGED and child.pid:
+                os.kill(child.pid, signal.SIGKILL)
 
-    def _tick(self) -> None:
-        """Keep time for all, here too: the duties wait for the database, and while nobody ticks nobody is recovered."""
-        now = self._clock.monotonic()
-        if now < self._next_tick:
-            return
-        self._next_tick = now + TICK
-        try:
-            self._backend.broker.tick()
-        except BrokerError as error:
-            self._next_tick = now + LONG_TICK
-            logger.debug("no tick: %s", error)
+    def _renew(self) -> None:
+        self._leases.renew([child for child in self._workers if child.keeps_lease])
+        if self._leases.tick():
+            self._hurry_duties()
+
+    def _hurry_duties(self) -> None:
+        """Have crashes written to the database at once: the cap on them must hold even if Redis loses its memory."""
+        if self._duties.pid:
+            os.kill(self._duties.pid, signal.SIGUSR1)
 
     # 3. Bury and replace
 
@@ -192,8 +186,11 @@ class Supervisor:
         for child in [*self._workers, self._duties]:
             if not child.pid:
                 continue
-            pid, status = os.waitpid(child.pid, os.WNOHANG)
-            if pid:
+            pid, status = os.waitpid(child.pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+            if pid and (os.WIFSTOPPED(status) or os.WIFCONTINUED(status)):
+                child.is_suspended = os.WIFSTOPPED(status)
+                logger.warning("worker process %s was %s", child.name, cause_of_pause(status))
+            elif pid:
                 child.pid = 0
                 self._dead(child, os.waitstatus_to_exitcode(status))
 
@@ -218,13 +215,8 @@ class Supervisor:
         assert child.board is not None  # noqa: S101 - for the type checker
         # Whoever is killed because it does not stop has not crashed by its jobs' fault.
         started = child.board.started() if self._stopping_since is None else []
-        try:
-            count = self._backend.broker.bury(child.full_name, started)
-        except BrokerError as error:
-            logger.warning("%s; the lease of %s will lapse instead", error, child.name)
-        else:
-            if count:
-                logger.warning("%d job(s) of %s taken back, %d had started", count, child.name, len(started))
+        if self._leases.bury(child, started):
+            self._hurry_duties()
 
     def _is_replacing(self) -> bool:
         return self._stopping_since is None and any(child.due != float("inf") for child in self._workers)
@@ -283,5 +275,8 @@ class Supervisor:
             self.wants_restart = True
 
     def _sleep(self, longest: float = 1.0) -> None:
-        """Sleep until a signal arrives: a child's death wakes the parent at once."""
-        self._wakeups.wait(longest)
+        """Sleep until a signal arrives, or a dead child may be replaced: a child's death wakes the parent at once."""
+        now = self._clock.monotonic()
+        if self._stopping_since is None:
+            longest = min([longest, *(child.due - now for child in [*self._workers, self._duties] if not child.pid)])
+        self._wakeups.wait(max(0.0, longest))

@@ -28,8 +28,7 @@ from .stopping import Stopping
 logger = logging.getLogger("django_backie.worker")
 
 BEAT = 1.0
-FLUSH_AFTER = 0.01
-STALE_BACKLOG = 0.1
+FLUSH_AFTER, STALE_BACKLOG = 0.01, 0.1
 
 OnFinished = Callable[[Finished], None]
 
@@ -72,7 +71,7 @@ class Worker:
         self._outage = Outage(backend.broker.address)
         self._taken = 0
         self._stopping = Stopping(clock)
-        self._is_yielding = False
+        self._is_yielding = self._is_slowed = False
         self._occupancy = Occupancy()
         self.handed_back = 0
 
@@ -119,7 +118,7 @@ class Worker:
             return False
         if self._stopping.has_begun or self._is_retired:
             return True
-        return self._options.burst and not self._maybe_ready
+        return self._options.burst and not self._maybe_ready and not self._is_slowed
 
     # 1. Receive
 
@@ -202,8 +201,11 @@ class Worker:
         if limit:
             self._maybe_ready = len(turn.leases) == limit
         self._due_at = float("inf") if turn.next_due is None else self._last_turn + turn.next_due
+        if turn.slow and not self._is_slowed:
+            logger.warning("no new jobs for a while: too many changes wait for the mirror")
+        self._is_slowed = turn.slow
         self._repair(turn.held)
-        if not self._maybe_ready and not self._stopping.has_begun and not self._options.burst:
+        if not (self._maybe_ready or self._stopping.has_begun or self._options.burst or turn.slow):
             self._listener.arm()
 
     def _note_stale(self, endings: list[Ending], answers: list[str]) -> None:
@@ -245,6 +247,7 @@ class Worker:
         self._board.set("busy", len(self._running))
         self._threads.enforce_timeouts()
         if self._stopping.has_begun:
+            self._stopping.tell(self._membership.stopping)
             self._hand_back_unstarted()
             if self._stopping.is_time_up:
                 self._interrupt()

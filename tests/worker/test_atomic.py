@@ -200,9 +200,7 @@ def lasting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("lasting")
-def test_a_commit_that_took_effect_though_it_raised_is_a_success(
-    backend: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_commit_that_took_effect_though_it_raised_is_a_success(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     count.delay("a")
     leased = lease(backend)
     with monkeypatch.context() as patched:

@@ -99,7 +99,7 @@ class LoopPool:
 
     async def _run(self, attempt: Attempt) -> None:
         slot = self._free.pop()
-        self._board.begin(slot, attempt.lease.id)
+        self._board.begin(slot, attempt.lease.id, attempt.latest_end(self._clock.monotonic()))
         try:
             await self._clean()
             # Each asyncio task has a context of its own, so these do not leak into other jobs.

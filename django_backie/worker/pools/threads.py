@@ -92,7 +92,7 @@ class ThreadPool:
             self._report(self._executor.interrupted(attempt))
             return
         self.last_started = self._clock.monotonic()
-        self._board.begin(slot, attempt.lease.id)
+        self._board.begin(slot, attempt.lease.id, attempt.latest_end(self._clock.monotonic()))
         hygiene.safely(hygiene.before)
         finished = self._limited(slot, attempt)
         hygiene.safely(hygiene.after, attempt.job.task)

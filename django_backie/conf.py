@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -21,7 +21,8 @@ class Config:
     """The settings of one alias. Times are seconds, sizes are bytes, retention is a ``timedelta``."""
 
     alias: str
-    url: str = ""
+    # Not in the repr: error reports show the variables of frames.
+    url: str = field(default="", repr=False)
     namespace: str = ""
     databases: tuple[str, ...] = ("default",)
     durability: Durability = "outbox"
@@ -34,6 +35,7 @@ class Config:
     lease: float = 15.0
     max_payload: int = 128 * 1024
     max_result: int = 64 * 1024
+    max_queue_length: int | tuple[tuple[str, int], ...] | None = None
     task_modules: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
 
@@ -41,6 +43,12 @@ class Config:
     def mirrored(self) -> bool:
         """Tell whether jobs are copied into a database."""
         return bool(self.databases)
+
+    @property
+    def queue_bounds(self) -> dict[str, int]:
+        """Return the most ready jobs of each queue; ``*`` stands for those without a bound of their own."""
+        bound = self.max_queue_length
+        return {"*": bound} if isinstance(bound, int) else dict(bound or ())
 
 
 class Problem(NamedTuple):
@@ -68,7 +76,8 @@ def _has_valid_port(url: str) -> bool:
 def _without_password(url: object) -> object:
     if not isinstance(url, str):
         return url
-    return re.sub(r"(password=)[^&]*", r"\1***", re.sub(r"//[^@/]*@", "//***@", url))
+    # Up to the last @: a password that was not quoted, which is what makes a URL wrong, may hold / and @ itself.
+    return re.sub(r"^(\w+:/+)?.*@", r"\1***@", re.sub(r"(password=)[^&]*", r"\1***", url), flags=re.DOTALL)
 
 
 def _is_number(value: object) -> bool:
@@ -77,6 +86,10 @@ def _is_number(value: object) -> bool:
 
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _are_counts(value: object) -> bool:
+    return isinstance(value, Mapping) and _is_names([*value]) and all(map(_is_count, value.values()))
 
 
 def _is_names(value: object) -> bool:
@@ -121,6 +134,11 @@ RULES: dict[str, _Rule] = {
     "LEASE": _Rule("a number of seconds from 3", lambda v: _is_number(v) and v >= 3, float),
     "MAX_PAYLOAD": _Rule("a number of bytes from 1", _is_count),
     "MAX_RESULT": _Rule("a number of bytes from 1", _is_count),
+    "MAX_QUEUE_LENGTH": _Rule(
+        "a whole number from 1, a mapping of queue names to such numbers, or None",
+        lambda v: v is None or _is_count(v) or _are_counts(v),
+        lambda v: tuple(sorted(v.items())) if isinstance(v, Mapping) else v,
+    ),
     "TASK_MODULES": _NAMES,
     "SENSITIVE": _NAMES,
 }

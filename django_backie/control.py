@@ -170,10 +170,10 @@ def _may_retry(row: Job, tally: _Tally) -> bool:
 
 def _restored(row: Job) -> Restored:
     if row.state in RETRYABLE_BY_HAND:
-        return Restored(str(row.pk), row.body, attempts=notes_of(row))
+        return Restored(str(row.pk), row.body, attempts=notes_of(row), version=row.version)
     due = row.run_after if row.state in {State.SCHEDULED, State.RETRYABLE} else None
     when = None if due is None else epoch(due)
-    return Restored(str(row.pk), row.body, when, row.attempt, row.crashes, notes_of(row))
+    return Restored(str(row.pk), row.body, when, row.attempt, row.crashes, notes_of(row), row.version)
 
 
 def _write(row: Job, using: str, version: int, **values: Any) -> None:

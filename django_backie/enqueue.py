@@ -17,9 +17,10 @@ from django.db import connections, transaction
 
 from . import outbox
 from .broker.redis import RedisBroker
+from .broker.replies import Arrival
 from .clock import SYSTEM
 from .core.options import Durability
-from .exceptions import BrokerError
+from .exceptions import BrokerError, QueueFull
 from .outbox import Entry
 
 logger = logging.getLogger("django_backie.enqueue")
@@ -43,6 +44,7 @@ def send(parcel: Parcel) -> bool:
 
     Raises:
         BrokerError: Redis is down and the durability is not ``outbox``; nothing was enqueued.
+        QueueFull: the queue takes no more jobs and the durability is not ``outbox``; some may have found room.
     """
     if parcel.durability == "now":
         _push([parcel])
@@ -123,11 +125,15 @@ def _push(parcels: Sequence[Parcel]) -> None:
     for broker in dict.fromkeys(parcel.broker for parcel in parcels):
         own = [parcel for parcel in parcels if parcel.broker is broker]
         try:
-            _push_to(broker, own)
+            refused = _push_to(broker, own)
         except BrokerError as error:
             logger.warning("%s; jobs in the outbox are pushed when it is back", error)
-            lost += (parcel for parcel in own if parcel.durability != "outbox")
-            failure = error if lost else None
+            refused, cause = own, error
+        else:
+            cause = _queue_full(refused)
+        refused = [parcel for parcel in refused if parcel.durability != "outbox"]
+        lost += refused
+        failure = cause if refused else failure
     for parcel in parcels:
         if parcel not in lost:
             parcel.announce()
@@ -135,13 +141,25 @@ def _push(parcels: Sequence[Parcel]) -> None:
         raise failure
 
 
-def _push_to(broker: RedisBroker, parcels: Sequence[Parcel]) -> None:
+def _push_to(broker: RedisBroker, parcels: Sequence[Parcel]) -> list[Parcel]:
+    """Push parcels to one broker; answer those of which a job found its queue full."""
     now = SYSTEM.now()
     late = [parcel for parcel in parcels if _is_late(parcel, now)]
-    broker.enqueue([entry.packed for parcel in parcels if parcel not in late for entry in parcel.entries])
+    early = [(parcel, entry.packed) for parcel in parcels if parcel not in late for entry in parcel.entries]
+    arrivals = broker.enqueue([packed for _, packed in early])
+    full = [parcel for (parcel, _), arrival in zip(early, arrivals, strict=True) if arrival is Arrival.FULL]
     for database in dict.fromkeys(parcel.database for parcel in late):
         ids = [entry.job.id for parcel in late if parcel.database == database for entry in parcel.entries]
         outbox.push_late(ids, database, broker.enqueue)
+    return list(dict.fromkeys(full))
+
+
+def _queue_full(parcels: Sequence[Parcel]) -> QueueFull:
+    queues = sorted({repr(entry.job.queue) for parcel in parcels for entry in parcel.entries})
+    return QueueFull(
+        f"the queue {', '.join(queues)} is full: not all jobs were enqueued; raise OPTIONS['MAX_QUEUE_LENGTH'], add "
+        "workers, or use durability 'outbox', whose jobs wait in the database"
+    )
 
 
 def _is_late(parcel: Parcel, now: float) -> bool:

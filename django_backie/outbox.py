@@ -12,21 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, transaction
+from django.db.models import F, prefetch_related_objects
 
 from .broker.redis import Restored
+from .broker.replies import Arrival
 from .core.job import Job, Packed
-from .core.states import WAITING, State
+from .core.states import FINAL, WAITING, State
 from .moments import epoch, moment
 
 if TYPE_CHECKING:
     from .models import Job as JobRow
 
-Push = Callable[[list[Packed]], object]
+BringBack = Callable[[list[Restored]], Sequence[int]]
+Push = Callable[[list[Packed]], Sequence[Arrival]]
 
 GRACE = 2.0
 # The version of a row that the relay has pushed; the mirror's are milliseconds.
 PUSHED = 1
-RECONCILE_AFTER = 30.0
 BATCH = 500
 
 
@@ -52,16 +54,23 @@ def find(job_id: str, using: str) -> JobRow | None:
 
 
 def relay(using: str, backend: str, push: Push, now: float) -> int:
-    """Push rows that never reached Redis, through ``push(packed)``; answer how many.
+    """Push rows that never reached Redis, through ``push(packed)``; answer how many have arrived.
 
     The rows stay locked meanwhile: the mirror cannot finish a job between the reading of its row and its push, so a job
     that has run already is not pushed again. Several workers may relay at once; where rows cannot be skipped, they
-    wait.
+    wait. Rows of a full queue stay, and do not stand in the way of the others.
     """
     table = _model()._default_manager.using(using)
     waiting = table.filter(version=0, enqueued_at__lt=moment(now - GRACE), state__in=WAITING, backend=backend)
-    with transaction.atomic(using=using):
-        return _push_locked(waiting, using, push)
+    full: set[str] = set()
+    count = 0
+    while True:
+        with transaction.atomic(using=using):
+            size, refused = _push_locked(waiting.exclude(queue__in=full), using, push)
+        count += size - len(refused)
+        full |= {row.queue for row in refused}
+        if not refused or size < BATCH:
+            return count
 
 
 def push_late(ids: Sequence[str], using: str, push: Push) -> None:
@@ -72,32 +81,63 @@ def push_late(ids: Sequence[str], using: str, push: Push) -> None:
             _push_locked(waiting.filter(pk__in=ids[start : start + BATCH]), using, push)
 
 
-def _push_locked(waiting: Any, using: str, push: Push) -> int:
+def _push_locked(waiting: Any, using: str, push: Push) -> tuple[int, list[Any]]:
+    """Push rows; answer how many there were, and those that found their queue full."""
     rows = _locked(waiting, using)
-    if rows:
-        push([_packed(row) for row in rows])
+    arrivals = dict(zip(rows, push([_packed(row) for row in rows]), strict=True)) if rows else {}
+    arrived = [row.pk for row, arrival in arrivals.items() if arrival is not Arrival.FULL]
+    if arrived:
         # Not for the relay any more, whatever becomes of the mirror; should Redis lose them, they are brought back.
-        _model()._default_manager.using(using).filter(pk__in=[row.pk for row in rows]).update(version=PUSHED)
-    return len(rows)
+        _model()._default_manager.using(using).filter(pk__in=arrived).update(version=PUSHED)
+    return len(rows), [row for row, arrival in arrivals.items() if arrival is Arrival.FULL]
 
 
-def unfinished_pages(using: str, backend: str, now: float) -> Iterator[list[str]]:
-    """Yield pages of ids of jobs that were in Redis, have not ended, and are older than half a minute."""
-    rows = _unfinished(using).filter(backend=backend, version__gt=0, enqueued_at__lt=moment(now - RECONCILE_AFTER))
-    after: Any = None
-    while True:
-        page = rows if after is None else rows.filter(pk__gt=after)
-        ids = list(page.order_by("pk").values_list("pk", flat=True)[:BATCH])
-        if not ids:
-            return
-        yield [str(job_id) for job_id in ids]
-        after = ids[-1]
+def unfinished_pages(using: str, backend: str, before: float) -> Iterator[list[str]]:
+    """Yield pages of ids of jobs that were in Redis, have not ended, and were enqueued before a time."""
+    rows = _unfinished(using).filter(backend=backend, version__gt=0, enqueued_at__lt=moment(before))
+    for page in _pages(rows, "pk"):
+        yield [str(job_id) for (job_id,) in page]
 
 
-def unfinished(ids: Sequence[str], using: str) -> list[Restored]:
-    """Return those of the jobs whose rows say that they have not ended, as they were."""
-    rows = _unfinished(using).filter(pk__in=ids).exclude(body="").prefetch_related("attempts") if ids else ()
-    return [_restored(row) for row in rows]
+def ended_pages(using: str, backend: str, after: float) -> Iterator[dict[str, int]]:
+    """Yield pages of id and version of jobs that have ended after a time."""
+    rows = _model()._default_manager.using(using).filter(state__in=FINAL, finished_at__gt=moment(after))
+    for page in _pages(rows.filter(backend=backend), "pk", "version"):
+        yield {str(job_id): version for job_id, version in page}
+
+
+def parked(using: str, backend: str) -> Iterator[list[tuple[str, str, str]]]:
+    """Yield pages of id, body and reason of jobs that wait for a person, or for a release that understands them."""
+    rows = _model()._default_manager.using(using).filter(state=State.BLOCKED, backend=backend)
+    for page in _pages(rows, "pk", "body", "reason"):
+        yield [(str(job_id), body, reason) for job_id, body, reason in page]
+
+
+def _pages(rows: Any, *columns: str) -> Iterator[list[tuple[Any, ...]]]:
+    page = list(rows.order_by("pk").values_list(*columns)[:BATCH])
+    while page:
+        yield page
+        page = list(rows.filter(pk__gt=page[-1][0]).order_by("pk").values_list(*columns)[:BATCH])
+
+
+def restore(ids: Sequence[str], using: str, bring_back: BringBack) -> int:
+    """Bring back jobs that are not in Redis and have not ended by their rows; answer how many.
+
+    The rows stay locked meanwhile, as in ``relay``: a job that has run and been mirrored in between would run again.
+    Their versions are raised, lest a snapshot from before the loss that is still on its way end a job that now waits.
+    """
+    if not ids:
+        return 0
+    lost = _unfinished(using).filter(pk__in=ids).exclude(body="")
+    with transaction.atomic(using=using):
+        rows = _locked(lost, using)
+        prefetch_related_objects(rows, "attempts")
+        versions = bring_back([_restored(row) for row in rows]) if rows else []
+        restored = [row for row, version in zip(rows, versions, strict=True) if version]
+        for row, version in zip(rows, versions, strict=True):
+            row.version = version - 1
+        _model()._default_manager.using(using).bulk_update(restored, ["version"])
+    return len(restored)
 
 
 def _unfinished(using: str) -> Any:
@@ -127,7 +167,13 @@ def _restored(row: Any) -> Restored:
     attempt = row.attempt - 1 if row.state == State.RUNNING else row.attempt
     due = row.run_after if row.state in {State.SCHEDULED, State.RETRYABLE} else None
     return Restored(
-        str(row.pk), row.body, None if due is None else epoch(due), max(attempt, 0), row.crashes, notes_of(row)
+        str(row.pk),
+        row.body,
+        None if due is None else epoch(due),
+        max(attempt, 0),
+        row.crashes,
+        notes_of(row),
+        row.version,
     )
 
 
@@ -138,8 +184,8 @@ def _locked(waiting: Any, using: str) -> list[Any]:
     rows = list(waiting.order_by("enqueued_at", "pk")[:BATCH])
     if rows and not features.has_select_for_update:
         # SQLite locks the whole database with the first write, and the rows may have changed before it.
-        unchanged = _model()._default_manager.using(using).filter(pk__in=[row.pk for row in rows], version=0)
-        unchanged.update(version=0)
+        unchanged = waiting.filter(pk__in=[row.pk for row in rows])
+        unchanged.update(version=F("version"))
         rows = list(unchanged.order_by("enqueued_at", "pk"))
     return rows
 

@@ -14,6 +14,7 @@ from . import compat
 from .backend import RedisBackend
 from .broker.fifo import Fifo
 from .clock import SYSTEM
+from .duties.base import Bell
 from .duties.rota import perform
 from .exceptions import BrokerError, InvalidOption
 from .task_definition import Task
@@ -107,7 +108,7 @@ def _stopping_on_signals(runner: worker.Worker) -> Iterator[None]:
 @contextlib.contextmanager
 def _helpers(backend: RedisBackend, runner: worker.Worker, board: Board) -> Iterator[None]:
     """Renew the lease and do the duties in threads: there is no parent that would."""
-    stop = threading.Event()
+    stop, bell = threading.Event(), Bell()
     interval = backend.config.lease / 3
 
     def renew() -> None:
@@ -119,7 +120,7 @@ def _helpers(backend: RedisBackend, runner: worker.Worker, board: Board) -> Iter
 
     threads = [
         threading.Thread(target=renew, name="backie-renew", daemon=True),
-        threading.Thread(target=perform, args=(backend, stop), name="backie-duties", daemon=True),
+        threading.Thread(target=perform, args=(backend, bell), name="backie-duties", daemon=True),
     ]
     for thread in threads:
         thread.start()
@@ -127,6 +128,7 @@ def _helpers(backend: RedisBackend, runner: worker.Worker, board: Board) -> Iter
         yield
     finally:
         stop.set()
+        bell.stop()
         for thread in threads:
             thread.join(timeout=30)
 

@@ -31,7 +31,7 @@ LAYERS: list[list[set[str]]] = [
     [{"backend"}],
     [{"worker"}, {"duties"}],
     [{"control"}, {"worker.supervisor", "worker.report", "worker.banner"}],
-    [{"seed"}, {"checks", "apps"}, {"admin", "templatetags"}, {"testing"}],
+    [{"seed"}, {"checks", "apps"}, {"admin", "templatetags"}, {"testing"}, {"chaos"}],
     [{"management"}],
 ]
 

@@ -45,6 +45,9 @@ WRONG: list[tuple[str, Any]] = [
     ("MAX_PAYLOAD", 0),
     ("MAX_PAYLOAD", 1.5),
     ("MAX_RESULT", None),
+    ("MAX_QUEUE_LENGTH", 0),
+    ("MAX_QUEUE_LENGTH", {"mail": "many"}),
+    ("MAX_QUEUE_LENGTH", {1: 1}),
     ("TASK_MODULES", "shop.jobs"),
     ("SENSITIVE", [None]),
 ]
@@ -69,6 +72,9 @@ RIGHT: list[tuple[str, Any, Any]] = [
     ("LEASE", 3, 3.0),
     ("MAX_PAYLOAD", 1024, 1024),
     ("MAX_RESULT", 1, 1),
+    ("MAX_QUEUE_LENGTH", 100, 100),
+    ("MAX_QUEUE_LENGTH", None, None),
+    ("MAX_QUEUE_LENGTH", {"mail": 5, "*": 100}, (("*", 100), ("mail", 5))),
     ("TASK_MODULES", ["shop.jobs"], ("shop.jobs",)),
     ("SENSITIVE", ["card"], ("card",)),
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -13,17 +12,19 @@ import pytest
 
 from django_backie import mirror as mirror_module
 from django_backie import outbox
+from django_backie.broker import epoch
 from django_backie.broker.replies import Ending
 from django_backie.cleansing import STARS
 from django_backie.core import codec
 from django_backie.core.job import Job
 from django_backie.core.states import State
-from django_backie.duties.base import LONGEST_PAUSE, Rota
+from django_backie.duties.base import LONGEST_PAUSE, Bell, Rota
 from django_backie.duties.mirror import Mirror
 from django_backie.duties.prune import Prune
 from django_backie.duties.reconcile import Reconcile
 from django_backie.duties.recover import Recover
 from django_backie.duties.relay import Relay
+from django_backie.duties.release import Release
 from django_backie.duties.rota import duties_of
 from django_backie.exceptions import BrokerUnavailable
 from django_backie.models import Attempt
@@ -89,7 +90,7 @@ def ready(backend: Any) -> list[str]:
 
 def test_a_duty_runs_when_its_time_has_come() -> None:
     clock, duty = FakeClock(), FakeDuty(delay=5.0)
-    rota = Rota([duty], threading.Event(), clock)
+    rota = Rota([duty], Bell(), clock)
     ticks = []
     for _ in range(8):
         rota.run_due()
@@ -102,7 +103,7 @@ def test_a_duty_runs_when_its_time_has_come() -> None:
 def test_a_duty_that_fails_is_tried_again_at_growing_distances() -> None:
     clock, duty = FakeClock(), FakeDuty()
     duty.error = ValueError("broken")
-    rota = Rota([duty], threading.Event(), clock)
+    rota = Rota([duty], Bell(), clock)
     times = []
     for _ in range(400):
         before = duty.ticks
@@ -119,7 +120,7 @@ def test_a_duty_that_fails_is_tried_again_at_growing_distances() -> None:
 def test_a_duty_that_fails_does_not_take_the_others_down() -> None:
     broken, sound = FakeDuty("broken"), FakeDuty("sound")
     broken.error = RuntimeError("broken")
-    Rota([broken, sound], threading.Event(), FakeClock()).run_due()
+    Rota([broken, sound], Bell(), FakeClock()).run_due()
 
     assert (broken.ticks, sound.ticks) == (1, 1)
 
@@ -132,7 +133,7 @@ def test_a_failure_is_logged_with_a_traceback_only_if_it_is_a_surprise(
 ) -> None:
     duty = FakeDuty("mirror")
     duty.error = error
-    Rota([duty], threading.Event(), FakeClock()).run_due()
+    Rota([duty], Bell(), FakeClock()).run_due()
 
     (entry,) = caplog.records
     assert entry.getMessage() == f"mirror failed, again in 0.5 s: {error}"
@@ -142,7 +143,7 @@ def test_a_failure_is_logged_with_a_traceback_only_if_it_is_a_surprise(
 def test_a_duty_that_works_again_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "django_backie.duties")
     clock, duty = FakeClock(), FakeDuty("mirror", delay=1.0)
-    rota = Rota([duty], threading.Event(), clock)
+    rota = Rota([duty], Bell(), clock)
     for error in (BrokerUnavailable(), None, None, BrokerUnavailable()):
         duty.error = error
         rota.run_due()
@@ -153,11 +154,11 @@ def test_a_duty_that_works_again_says_so_once(caplog: pytest.LogCaptureFixture) 
 
 
 def test_the_loop_ends_when_it_is_stopped() -> None:
-    stop = threading.Event()
+    stop = Bell()
 
     class Last(FakeDuty):
         def tick(self) -> float:
-            stop.set()
+            stop.stop()
             return super().tick()
 
     duty = Last()
@@ -167,18 +168,36 @@ def test_the_loop_ends_when_it_is_stopped() -> None:
 
 
 def test_a_stopped_loop_starts_nothing() -> None:
-    stop, duty = threading.Event(), FakeDuty()
-    stop.set()
+    stop, duty = Bell(), FakeDuty()
+    stop.stop()
     Rota([duty], stop).run()
 
     assert duty.ticks == 0
 
 
 def test_without_a_mirror_there_is_nothing_to_do_but_recovering(backend: Any) -> None:
-    assert [duty.name for duty in duties_of(backend)] == ["recover", "mirror", "relay", "reconcile", "prune"]
+    names = [duty.name for duty in duties_of(backend)]
+    assert names == ["recover", "mirror", "relay", "reconcile", "release", "prune"]
 
     backend.config = replace(backend.config, databases=())
     assert [duty.name for duty in duties_of(backend)] == ["recover"]
+
+
+def test_a_bell_makes_the_mirror_due_at_once() -> None:
+    bell, mirror, other = Bell(), FakeDuty("mirror", delay=50.0), FakeDuty("other", delay=50.0)
+
+    class Ringing(FakeDuty):
+        def tick(self) -> float:
+            if mirror.ticks < 3:
+                bell.hurry()
+            else:
+                bell.stop()
+            return super().tick()
+
+    ringing = Ringing("ringing", delay=0.0)
+    Rota([mirror, other, ringing], bell, FakeClock()).run()
+
+    assert (mirror.ticks, other.ticks) == (3, 1)
 
 
 # Recover.
@@ -377,6 +396,105 @@ def test_reconcile_brings_back_every_job_that_redis_has_lost(backend: Any, caplo
     assert Reconcile(backend, FakeClock(CREATED + 60)).tick() == Reconcile.interval
     assert sorted(ready(backend)) == sorted([here.id, there.id])
     assert "Redis had lost 1 job(s); brought back from 'other'" in caplog.text
+
+
+def settled(backend: Any, clock: FakeClock) -> Reconcile:
+    """Return a duty that has found everything in order, on this server."""
+    duty = Reconcile(backend, clock)
+    duty.tick()
+    return duty
+
+
+def test_a_server_that_was_emptied_gets_even_the_youngest_jobs_back_at_once(backend: Any) -> None:
+    clock = FakeClock(CREATED + 0.1)
+    duty = settled(backend, clock)
+    young = make_job()
+    push(backend, young)
+    Mirror(backend).tick()
+    wipe(backend)
+    clock.time += 1
+    duty.tick()
+
+    assert ready(backend) == [young.id]
+
+
+def test_another_server_than_before_gets_back_what_it_lacks(backend: Any) -> None:
+    clock = FakeClock(CREATED + 9)
+    duty = settled(backend, clock)
+    kept, lost = make_job(), make_job()
+    push(backend, kept, lost)
+    Mirror(backend).tick()
+    backend.broker.drop({lost.id: 9_999_999_999_999})
+    duty.tick()
+    assert backend.broker.missing([kept.id, lost.id]) == [lost.id], "the same server has surely lost nothing"
+
+    epoch.keep(backend.broker, "another")
+    duty.tick()
+    assert backend.broker.missing([kept.id, lost.id]) == []
+    assert not epoch.look(backend.broker).has_changed
+
+
+def test_another_server_than_before_loses_what_has_ended_by_the_rows(
+    backend: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    job, clock = make_job(), FakeClock(time.time())
+    duty = settled(backend, clock)
+    push(backend, job)
+    run(backend)
+    Mirror(backend).tick()
+    push(backend, job)  # as a replica has it that was promoted without the last writes
+    epoch.keep(backend.broker, "another")
+    duty.tick()
+
+    assert (ready(backend), backend.broker.missing([job.id])) == ([], [job.id])
+    assert "Redis had 1 job(s) back that have ended by 'default'" in caplog.text
+
+
+def test_a_server_that_does_not_tell_who_it_is_is_compared_slowly(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epoch, "look", lambda _: epoch.Epoch(None, None))
+    clock = FakeClock(CREATED + 10)
+    job = make_job()
+    duty = settled(backend, clock)
+    push(backend, job)
+    Mirror(backend).tick()
+    wipe(backend)
+    clock.time = CREATED + 69
+    duty.tick()
+    assert ready(backend) == []
+
+    clock.time = CREATED + 71
+    duty.tick()
+    assert ready(backend) == [job.id]
+
+
+# Release.
+
+
+def parked(backend: Any, job: Job, reason: str) -> None:
+    """Let a worker park a job."""
+    push(backend, job)
+    backend.broker.join("w1")
+    (lease,) = backend.broker.turn("w1", limit=1).leases
+    backend.broker.turn("w1", [Ending(job.id, lease.token, State.BLOCKED, refund=True, reason=reason)])
+    Mirror(backend).tick()
+
+
+def test_a_parked_job_is_released_by_a_worker_that_understands_it(backend: Any) -> None:
+    known, unknown = make_job(), make_job(task="newer.tasks.work", database="other")
+    for job in (known, unknown):
+        parked(backend, job, "unknown task: no task is registered as it")
+    assert Release(backend).tick() == float("inf")
+
+    assert ready(backend) == [known.id]
+
+
+def test_a_job_that_is_blocked_for_another_reason_is_not_released(backend: Any) -> None:
+    parked(backend, make_job(), "waits for its parent")
+    Release(backend).tick()
+
+    assert ready(backend) == []
 
 
 def test_reconcile_leaves_alone_what_has_ended(backend: Any) -> None:

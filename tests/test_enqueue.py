@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import time
 from collections.abc import Iterator
@@ -17,7 +18,13 @@ from django_backie import compat, enqueue
 from django_backie.broker import inspect
 from django_backie.core.states import State
 from django_backie.duties.relay import Relay
-from django_backie.exceptions import BrokerUnavailable, ConfigurationError, InvalidOption, UnserializableValue
+from django_backie.exceptions import (
+    BrokerUnavailable,
+    ConfigurationError,
+    InvalidOption,
+    QueueFull,
+    UnserializableValue,
+)
 from django_backie.models import Job
 from tests import enqueue_urls
 from tests.app.tasks import echo
@@ -49,6 +56,47 @@ def down(settings: Any) -> Any:
 def ready(backend: Any) -> int:
     """Return how many jobs Redis has ready."""
     return sum(inspect.ready_counts(backend.broker).values())
+
+
+def with_room_for(backend: Any, settings: Any, length: int) -> None:
+    """Bound the queues of the default backend."""
+    params = settings.TASKS["default"]
+    options = {**params["OPTIONS"], "MAX_QUEUE_LENGTH": length}
+    settings.TASKS = {**settings.TASKS, "default": {**params, "OPTIONS": options}}
+
+
+class TestFullQueue:
+    @pytest.mark.parametrize("durability", ["commit", "now"])
+    def test_a_full_queue_is_an_error_without_the_outbox(self, backend: Any, settings: Any, durability: Any) -> None:
+        with_room_for(backend, settings, 1)
+        echo.using(durability=durability).delay(1)
+        with pytest.raises(QueueFull, match="the queue 'default' is full"):
+            echo.using(durability=durability).delay(2)
+        assert ready(backend) == 1
+
+    def test_a_job_of_the_outbox_waits_in_the_database_for_room(self, backend: Any, settings: Any) -> None:
+        with_room_for(backend, settings, 1)
+        echo.delay_many([(1,), (2,)])
+        assert ready(backend) == 1
+
+        drain(backend)
+        later = SimpleNamespace(now=lambda: time.time() + 10)
+        bounded = compat.get_backend("default")
+        Relay(bounded, later).tick()  # type: ignore[arg-type]
+        drain(backend)
+        mirror(backend)
+        assert set(Job.objects.values_list("state", flat=True)) == {"SUCCESSFUL"}
+
+    def test_the_other_jobs_of_the_transaction_arrive(self, backend: Any, settings: Any) -> None:
+        with_room_for(backend, settings, 1)
+        echo.delay(0)
+        both = contextlib.ExitStack()
+        both.enter_context(transaction.atomic())
+        echo.using(durability="commit").delay(1)
+        echo.using(queue_name="other", durability="commit").delay(2)
+        with pytest.raises(QueueFull):
+            both.close()
+        assert inspect.ready_counts(backend.broker) == {"default": 1, "other": 1}
 
 
 class Rollback(Exception):

@@ -9,6 +9,8 @@ import pytest
 from django.db import transaction
 
 from django_backie import outbox
+from django_backie.broker.redis import Restored
+from django_backie.broker.replies import Arrival
 from django_backie.core import codec
 from django_backie.core.job import Job, Packed
 from django_backie.core.options import Options
@@ -30,8 +32,9 @@ class Push:
     def __init__(self) -> None:
         self.jobs: list[Packed] = []
 
-    def __call__(self, jobs: list[Packed]) -> None:
+    def __call__(self, jobs: list[Packed]) -> list[Arrival]:
         self.jobs += jobs
+        return [Arrival.ADDED] * len(jobs)
 
     @property
     def ids(self) -> list[str]:
@@ -175,8 +178,42 @@ def test_a_relayed_row_is_left_to_the_mirror_and_not_relayed_again() -> None:
     assert JobRow.objects.get().version == outbox.PUSHED
 
 
+class FullFor:
+    """Takes jobs of all queues but some."""
+
+    def __init__(self, *queues: str) -> None:
+        self.queues = queues
+        self.taken: list[str] = []
+
+    def __call__(self, jobs: list[Packed]) -> list[Arrival]:
+        self.taken += [job.id for job in jobs if job.queue not in self.queues]
+        return [Arrival.FULL if job.queue in self.queues else Arrival.ADDED for job in jobs]
+
+
+def test_rows_of_a_full_queue_stay_until_there_is_room() -> None:
+    job = make_job(queue="mail")
+    row(job)
+
+    assert outbox.relay("default", "default", FullFor("mail"), NOW) == 0
+    assert row_of(job).version == 0
+    assert [packed.id for packed in relay()] == [job.id]
+
+
+def test_a_full_queue_does_not_stand_in_the_way_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "BATCH", 2)
+    for at in range(5):
+        row(make_job(queue="mail", created=CREATED - 10 + at))
+    other = make_job(queue="other", created=CREATED - 1)
+    row(other)
+    push = FullFor("mail")
+
+    outbox.relay("default", "default", push, NOW)
+
+    assert push.taken == [other.id]
+
+
 def test_a_push_that_fails_leaves_the_row_to_the_next_relay() -> None:
-    def refuse(_: object) -> None:
+    def refuse(_: object) -> list[Arrival]:
         raise BrokerUnavailable("down")
 
     row(make_job())
@@ -190,9 +227,9 @@ def test_a_late_push_leaves_out_what_was_pushed_meanwhile() -> None:
     row(early)
     assert len(relay()) == 1
     row(late)
-    pushed: list[object] = []
-    outbox.push_late([early.id, late.id], "default", pushed.extend)
-    assert [packed.id for packed in pushed] == [late.id]  # type: ignore[attr-defined]
+    push = Push()
+    outbox.push_late([early.id, late.id], "default", push)
+    assert [packed.id for packed in push.jobs] == [late.id]
 
 
 def test_each_database_is_relayed_by_itself() -> None:
@@ -208,7 +245,7 @@ def test_a_push_that_fails_leaves_the_rows_for_the_next_time() -> None:
     job = make_job()
     row(job)
 
-    def down(_: list[Packed]) -> None:
+    def down(_: list[Packed]) -> list[Arrival]:
         raise BrokerUnavailable
 
     with pytest.raises(BrokerUnavailable):
@@ -218,14 +255,14 @@ def test_a_push_that_fails_leaves_the_rows_for_the_next_time() -> None:
 
 
 def test_nothing_to_relay_pushes_nothing() -> None:
-    def never(_: list[Packed]) -> None:
+    def never(_: list[Packed]) -> list[Arrival]:
         raise AssertionError
 
     assert outbox.relay("default", "default", never, NOW) == 0
 
 
-def pages(now: float = CREATED + outbox.RECONCILE_AFTER + 0.001) -> list[list[str]]:
-    return list(outbox.unfinished_pages("default", "default", now))
+def pages(before: float = CREATED + 0.001) -> list[list[str]]:
+    return list(outbox.unfinished_pages("default", "default", before))
 
 
 @pytest.mark.parametrize("state", [State.SCHEDULED, State.BLOCKED, State.READY, State.RETRYABLE, State.RUNNING])
@@ -256,7 +293,7 @@ def test_other_jobs_are_not_looked_for(values: dict[str, Any]) -> None:
 def test_a_young_job_is_not_looked_for() -> None:
     row(make_job(), version=5)
 
-    assert pages(CREATED + outbox.RECONCILE_AFTER - 0.001) == []
+    assert pages(CREATED - 0.001) == []
 
 
 def test_the_pages_hold_every_job_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,13 +306,25 @@ def test_the_pages_hold_every_job_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {job_id for page in found for job_id in page} == set(map(str, made))
 
 
+def brought_back(*ids: str, version: int = 1000) -> list[Restored]:
+    """Return what the broker is asked to bring back; it answers with a version."""
+    found: list[Restored] = []
+
+    def bring_back(jobs: list[Restored]) -> list[int]:
+        found.extend(jobs)
+        return [version] * len(jobs)
+
+    assert outbox.restore(ids, "default", bring_back) == (len(found) if version else 0)
+    return found
+
+
 def test_a_lost_job_is_remembered_as_it_was() -> None:
     job = make_job()
     row(job, state="RETRYABLE", version=5, attempt=2, crashes=1, run_after="2026-01-01T00:00:00.007Z")
 
-    (found,) = outbox.unfinished([job.id], "default")
+    (found,) = brought_back(job.id)
 
-    assert (found.id, found.body, found.attempt, found.crashes) == (job.id, body_of(job), 2, 1)
+    assert (found.id, found.body, found.attempt, found.crashes, found.version) == (job.id, body_of(job), 2, 1, 5)
     assert found.due == pytest.approx(1767225600.007, abs=0.0001)
 
 
@@ -284,7 +333,7 @@ def test_the_attempt_that_was_running_does_not_count(attempt: int, left: int) ->
     job = make_job()
     row(job, state="RUNNING", version=5, attempt=attempt)
 
-    assert outbox.unfinished([job.id], "default")[0].attempt == left
+    assert brought_back(job.id)[0].attempt == left
 
 
 @pytest.mark.parametrize("state", ["READY", "RUNNING", "BLOCKED"])
@@ -292,7 +341,7 @@ def test_a_job_whose_time_had_come_does_not_wait_for_it_again(state: str) -> Non
     job = make_job(run_after=CREATED + 1)
     row(job, state=state, version=5, attempt=1)
 
-    assert outbox.unfinished([job.id], "default")[0].due is None
+    assert brought_back(job.id)[0].due is None
 
 
 @pytest.mark.parametrize(
@@ -302,9 +351,25 @@ def test_what_has_ended_or_cannot_be_pushed_is_not_brought_back(values: dict[str
     job = make_job()
     row(job, **{"state": "READY", "version": 5, **values})
 
-    assert outbox.unfinished([job.id], "default") == []
+    assert brought_back(job.id) == []
 
 
 def test_nobody_missing_is_no_query(django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        assert outbox.unfinished([], "default") == []
+        assert brought_back() == []
+
+
+def test_a_snapshot_from_before_the_loss_does_not_end_a_job_that_was_brought_back() -> None:
+    job = make_job()
+    row(job, state="RUNNING", version=5)
+    brought_back(job.id, version=1000)
+
+    assert row_of(job).version == 999, "the next snapshot is written, an older one is not"
+
+
+def test_the_row_of_a_job_that_redis_has_after_all_is_left_alone() -> None:
+    job = make_job()
+    row(job, state="RUNNING", version=5)
+    brought_back(job.id, version=0)
+
+    assert row_of(job).version == 5

@@ -10,6 +10,7 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``f``                 hash     job id -> own place of a job that waits in ``s`` but keeps its place
 ``w``                 zset     workers by the end of their lease
 ``w:<worker>``        hash     job id -> what the worker holds: token, started, score, queue
+``ws``                set      workers that are stopping
 ``wi``                hash     worker -> what it says of itself, as JSON
 ``d``                 zset     jobs that changed since they were last mirrored, by version
 ``x``                 zset     ended jobs of a namespace without a mirror, by expiry
@@ -20,6 +21,7 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``fifo:<queue>``      list     the strings of the plain ``Broker``
 ``seq``               string   the last sequence number
 ``clk``               string   time of the last tick
+``epoch``             string   the server on which everything is known to be as the rows say (``epoch.py``)
 ====================  =======  ==========================================================================
 
 Times are milliseconds since the epoch by the server's clock.

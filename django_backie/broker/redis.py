@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,17 +15,22 @@ from ..core.job import Packed
 from . import replies, scripts
 from .connection import address, blocking_client, command_client, translated
 from .keys import Keys
-from .replies import Ending, Lease, Snapshot, Ticked, Turn
+from .replies import Arrival, Ending, Lease, Snapshot, Ticked, Turn
 
 # A script blocks the server while it runs.
 MOST_AT_ONCE = 1000
+# Changed jobs that wait for the mirror; beyond it workers get no jobs until it has caught up.
+MOST_UNMIRRORED = 1_000_000
 
 QueueMode = Literal["only", "all"]
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """A job as its row remembers it; ``due`` is seconds since the epoch, ``attempts`` are those that have ended."""
+    """A job as its row remembers it; ``due`` is seconds since the epoch, ``attempts`` are those that have ended.
+
+    Whatever the server's clock says, the job's next version is larger than ``version``.
+    """
 
     id: str
     body: str
@@ -32,6 +38,7 @@ class Restored:
     attempt: int = 0
     crashes: int = 0
     attempts: tuple[dict[str, Any], ...] = ()
+    version: int = 0
 
 
 class RedisBroker:
@@ -44,6 +51,8 @@ class RedisBroker:
         self.config = config
         self.keys = Keys.of(config.namespace)
         self._client = client
+        self.most_unmirrored = MOST_UNMIRRORED
+        self._bounds = json.dumps(config.queue_bounds) if config.queue_bounds else ""
         self._lease = round(config.lease * 1000)
         self._keep: dict[str, Any] = {"keep": "", "keep_failed": ""}
         if not config.mirrored:
@@ -60,15 +69,16 @@ class RedisBroker:
         """Return the client for commands of this process."""
         return self._client or command_client(self.config.url)
 
-    def enqueue(self, jobs: Sequence[Packed]) -> list[bool]:
-        """Add jobs, up to a thousand in one call; answer for each whether it is new."""
-        answers: list[bool] = []
+    def enqueue(self, jobs: Sequence[Packed]) -> list[Arrival]:
+        """Add jobs, up to a thousand in one call; answer for each whether it is new, or its queue full."""
+        answers: list[Arrival] = []
         for start in range(0, len(jobs), MOST_AT_ONCE):
             rest: list[Any] = []
             for job in jobs[start : start + MOST_AT_ONCE]:
                 due = "" if job.run_after is None else round(job.run_after * 1000)
                 rest += (job.id, job.queue, job.priority, due, job.body)
-            answers += map(bool, self._run("enqueue", rest, prefix=self.keys.prefix, **self._keep))
+            found = self._run("enqueue", rest, prefix=self.keys.prefix, bounds=self._bounds, **self._keep)
+            answers += map(Arrival, found)
         return answers
 
     def join(self, worker: str, info: str = "{}") -> None:
@@ -100,10 +110,16 @@ class RedisBroker:
             mode=mode,
             queue_count=len(queues),
             item_count=len(endings),
+            most_unmirrored=self.most_unmirrored,
             **self._keep,
         )
         next_due = int(due) / 1000 if int(due) >= 0 else None
-        return Turn(status == "FENCED", answers, replies.leases(flat), int(held), next_due)
+        leases = replies.leases(flat)
+        return Turn(status == "FENCED", answers, leases, int(held), next_due, slow=status == "SLOW")
+
+    def stopping(self, workers: Sequence[str]) -> int:
+        """Note that workers are stopping; none of their jobs is charged should they be killed. Answer how many."""
+        return int(self._run("stopping", [*workers], prefix=self.keys.prefix))
 
     def held(self, worker: str) -> list[Lease]:
         """Return everything a worker holds, to repair a lost reply."""
@@ -172,12 +188,17 @@ class RedisBroker:
         rest: list[Any] = []
         for job in jobs:
             due = "" if job.due is None else round(job.due * 1000)
-            rest += (job.id, job.body, due, job.attempt, job.crashes, replies.history(job.attempts))
+            rest += (job.id, job.body, due, job.attempt, job.crashes, replies.history(job.attempts), job.version)
         return [int(answer) for answer in self._run("restore", rest, prefix=self.keys.prefix, **self._keep)]
 
     def erase(self, ids: Sequence[str]) -> int:
         """Remove every trace of jobs; answer how many were here."""
         return int(self._run("erase", [*ids], prefix=self.keys.prefix)) if ids else 0
+
+    def drop(self, versions: Mapping[str, int]) -> int:
+        """Remove jobs that have ended by their rows, given the rows' versions; answer how many were here."""
+        rest = [value for pair in versions.items() for value in pair]
+        return int(self._run("drop", rest, prefix=self.keys.prefix)) if rest else 0
 
     def _run(self, verb: str, rest: list[Any], /, **named: Any) -> Any:
         with translated(self.config.url):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any
 
 from ..core.states import State
@@ -102,15 +103,27 @@ class Ending:
         )
 
 
+class Arrival(IntEnum):
+    """What has become of a job that was enqueued."""
+
+    PRESENT = 0
+    ADDED = 1
+    FULL = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The answer to one round trip of a worker. ``next_due`` is seconds, or None when nothing is scheduled."""
+    """The answer to one round trip of a worker. ``next_due`` is seconds, or None when nothing is scheduled.
+
+    ``slow``: no jobs were given, because too many changes wait for the mirror.
+    """
 
     fenced: bool
     answers: list[str]
     leases: list[Lease]
     held: int
     next_due: float | None
+    slow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

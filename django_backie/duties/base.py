@@ -27,22 +27,47 @@ class Duty(Protocol):
         """Do what is due and return the seconds until the next time."""
 
 
+class Bell:
+    """Wakes a rota: to hurry, or to stop."""
+
+    def __init__(self) -> None:
+        self._rung = threading.Event()
+        self.is_stop = False
+
+    def hurry(self) -> None:
+        """Have everything done that somebody may wait for."""
+        self._rung.set()
+
+    def stop(self) -> None:
+        """End the rota."""
+        self.is_stop = True
+        self._rung.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for the bell, at most the given seconds; tell whether it has rung."""
+        has_rung = self._rung.wait(seconds)
+        self._rung.clear()
+        return has_rung
+
+
 class Rota:
     """Runs duties one after the other until it is stopped. A duty that fails is tried again, at growing distances."""
 
-    def __init__(self, duties: Sequence[Duty], stop: threading.Event, clock: Clock = SYSTEM) -> None:
+    def __init__(self, duties: Sequence[Duty], bell: Bell, clock: Clock = SYSTEM, urgent: str = "mirror") -> None:
         self._duties = duties
-        self._stop = stop
+        self._bell = bell
+        self._urgent = urgent
         self._clock = clock
         self._due = {duty.name: 0.0 for duty in duties}
         self._pauses: dict[str, float] = {}
 
     def run(self) -> None:
         """Run until stopped."""
-        while not self._stop.is_set():
+        while not self._bell.is_stop:
             self.run_due()
             nearest = min(self._due.values(), default=self._clock.monotonic() + 1)
-            self._stop.wait(max(0.0, nearest - self._clock.monotonic()))
+            if self._bell.wait(max(0.0, nearest - self._clock.monotonic())):
+                self._due[self._urgent] = 0.0
 
     def run_due(self) -> None:
         """Run every duty whose time has come, once."""

@@ -28,7 +28,7 @@ class Relay:
         pushed = [self._relay(database) for database in self._backend.config.databases]
         if any(pushed):
             logger.info("pushed %d job(s) from the outbox", sum(pushed))
-        return 0.0 if max(pushed, default=0) == outbox.BATCH else self.interval
+        return 0.0 if max(pushed, default=0) >= outbox.BATCH else self.interval
 
     def _relay(self, database: str) -> int:
         backend = self._backend

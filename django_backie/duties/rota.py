@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import logging
-import threading
 
 from django.db import connections
 
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..exceptions import BrokerError
-from .base import Duty, Rota
+from .base import Bell, Duty, Rota
 from .mirror import Mirror
 from .prune import Prune
 from .reconcile import Reconcile
 from .recover import Recover
 from .relay import Relay
+from .release import Release
 
 logger = logging.getLogger("django_backie.duties")
 
 
-def perform(backend: RedisBackend, stop: threading.Event, clock: Clock = SYSTEM) -> None:
+def perform(backend: RedisBackend, bell: Bell, clock: Clock = SYSTEM) -> None:
     """Do the duties until stopped, then mirror what is left; uses, and in the end closes, this thread's connections."""
     try:
-        Rota(duties_of(backend), stop, clock).run()
+        Rota(duties_of(backend, clock), bell, clock).run()
         if backend.config.mirrored:
             Mirror(backend).drain()
     except BrokerError as error:
@@ -32,9 +32,10 @@ def perform(backend: RedisBackend, stop: threading.Event, clock: Clock = SYSTEM)
         connections.close_all()
 
 
-def duties_of(backend: RedisBackend) -> list[Duty]:
+def duties_of(backend: RedisBackend, clock: Clock = SYSTEM) -> list[Duty]:
     """Return the duties of a backend; without a mirror there is only one."""
     duties: list[Duty] = [Recover(backend.broker)]
     if backend.config.mirrored:
-        duties += [Mirror(backend), Relay(backend), Reconcile(backend), Prune(backend)]
+        duties += [Mirror(backend), Relay(backend, clock), Reconcile(backend, clock), Release(backend)]
+        duties += [Prune(backend, clock)]
     return duties

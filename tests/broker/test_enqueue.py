@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
+from django_backie import conf
 from django_backie.broker.redis import Listener, RedisBroker
+from django_backie.broker.replies import Arrival
+from django_backie.conf import Config
 from django_backie.core.states import State
 
 from .support import claim, far_future, job, jobs, marked, order, record, run, without_mirror
@@ -127,3 +133,47 @@ def test_a_scheduled_job_wakes_a_worker_that_may_have_to_wait_shorter(broker: Re
 
     assert listener.wait(0.01) is True
     listener.close()
+
+
+def bounded(broker: RedisBroker, length: Any) -> RedisBroker:
+    """Return a broker of the same namespace whose queues hold so many ready jobs."""
+    return RedisBroker(conf_with(broker.config, length), broker.client)
+
+
+def conf_with(config: Config, length: Any) -> Config:
+    return replace(config, max_queue_length=conf.RULES["MAX_QUEUE_LENGTH"].convert(length))
+
+
+def test_a_full_queue_takes_no_more_and_says_so_for_each_job(broker: RedisBroker) -> None:
+    answers = bounded(broker, 2).enqueue(jobs("abc"))
+
+    assert answers == [Arrival.ADDED, Arrival.ADDED, Arrival.FULL]
+    assert broker.missing(["c"]) == ["c"]
+    assert set(marked(broker)) == {"a", "b"}
+    assert order(broker) == ["a", "b"]
+
+
+def test_a_job_that_is_here_already_is_not_refused_by_a_full_queue(broker: RedisBroker) -> None:
+    small = bounded(broker, 1)
+    small.enqueue([job("a")])
+
+    assert small.enqueue([job("a")]) == [Arrival.PRESENT]
+
+
+def test_a_queue_has_room_again_when_a_worker_has_taken_a_job(broker: RedisBroker) -> None:
+    small = bounded(broker, 1)
+    small.enqueue([job("a")])
+    claim(broker)
+
+    assert small.enqueue([job("b")]) == [Arrival.ADDED]
+
+
+def test_each_queue_may_have_a_bound_of_its_own(broker: RedisBroker) -> None:
+    small = bounded(broker, {"mail": 1, "*": 2})
+
+    assert small.enqueue(jobs("ab", queue="mail")) == [Arrival.ADDED, Arrival.FULL]
+    assert small.enqueue(jobs("cde", queue="other")) == [Arrival.ADDED, Arrival.ADDED, Arrival.FULL]
+
+
+def test_a_queue_without_a_bound_takes_all(broker: RedisBroker) -> None:
+    assert Arrival.FULL not in bounded(broker, {"mail": 1}).enqueue(jobs("abcdef"))

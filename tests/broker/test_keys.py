@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django_backie.broker import epoch
 from django_backie.broker.keys import Keys
 from django_backie.broker.redis import RedisBroker
 from django_backie.core.states import State
@@ -31,6 +32,8 @@ def test_every_documented_key_is_used_and_no_other(broker: RedisBroker) -> None:
     end(broker, leases[1], State.SCHEDULED, refund=True, delay=HOUR)
     broker.erase(["c"])
     broker.tick()
+    broker.stopping(["w1"])
+    epoch.keep(broker, "server")
     other = without_mirror(broker)
     other.cancel(["f"])
 

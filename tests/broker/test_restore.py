@@ -166,3 +166,9 @@ def test_without_a_mirror_a_restored_job_does_not_expire_any_more(broker: RedisB
     broker.restore([remembered("a")])
 
     assert broker.client.zcard(broker.keys["x"]) == 0
+
+
+def test_the_next_version_is_larger_than_the_rows_whatever_the_clock_says(broker: RedisBroker) -> None:
+    ahead = now_ms(broker) + 3_600_000
+
+    assert broker.restore([remembered("a", version=ahead)]) == [ahead + 1]

@@ -227,3 +227,25 @@ def test_a_worker_that_excludes_a_queue_does_not_use_up_its_wake_up(broker: Redi
     assert other.wait(0.01)
     choosy.close()
     other.close()
+
+
+def test_no_jobs_are_given_while_too_many_changes_wait_for_the_mirror(broker: RedisBroker) -> None:
+    broker.most_unmirrored = 2
+    broker.enqueue(jobs("abc"))
+    broker.join(WORKER)
+
+    turn = broker.turn(WORKER, limit=1)
+    assert (turn.slow, turn.leases, turn.next_due) == (True, [], 0.2)
+
+    broker.done(dict(list(marked(broker).items())[:1]))
+    turn = broker.turn(WORKER, limit=1)
+    assert (turn.slow, ids_of(turn.leases)) == (False, ["a"])
+
+
+def test_attempts_end_while_too_many_changes_wait_for_the_mirror(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("abc"))
+    (lease,) = claim(broker)
+    broker.most_unmirrored = 0
+
+    turn = broker.turn(WORKER, [Ending("a", lease.token, State.SUCCESSFUL)])
+    assert (turn.slow, turn.answers) == (False, ["OK"])

@@ -2,11 +2,12 @@
 -- keys: b h s x
 -- args: prefix keep keep_failed
 -- include: time mark record place
--- Six arguments a job: id, body, due in ms or "", attempts used, crashes, history (include/record.lua).
+-- Seven arguments a job: id, body, due in ms or "", attempts used, crashes, history (include/record.lua), the row's
+-- version.
 -- Answers per job: the new version, or 0 when the job is here and has not ended.
 local now = now_ms()
 local answers = {}
-for at = first, #ARGV, 6 do
+for at = first, #ARGV, 7 do
   local id, body, due = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local before = redis.call('HGET', h, id)
   local record = parse(before)
@@ -15,6 +16,7 @@ for at = first, #ARGV, 6 do
   else
     record.attempt, record.crashes = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
     record.state, record.finished, record.due, record.reason = 'Q', '', due, ''
+    record.version = math.max(record.version, tonumber(ARGV[at + 6]))
     if record.history == '' then record.history = ARGV[at + 5] end
     redis.call('HSET', b, id, body)
     redis.call('ZREM', x, id)

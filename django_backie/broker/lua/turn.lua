@@ -1,11 +1,11 @@
 -- End attempts and take new jobs in one round trip: a busy worker needs nothing else.
 -- keys: w s
--- args: prefix worker limit mode queue_count item_count keep keep_failed
+-- args: prefix worker limit mode queue_count item_count most_unmirrored keep keep_failed
 -- include: time mark record place promote settle claim
 -- The rest: the queues (to serve in order when mode is "only", to leave out when it is "all"), then seven arguments
 -- for each ended attempt (include/settle.lua).
--- Answers: "OK" or "FENCED", answers per attempt, jobs (include/claim.lua), number of jobs held, ms until the next
--- scheduled job is due (-1: none).
+-- Answers: "OK", "FENCED", or "SLOW" (no jobs, the mirror must catch up first), answers per attempt, jobs
+-- (include/claim.lua), number of jobs held, ms until it is worth while to ask again (-1: unless there is a wake-up).
 begin_with_a_free_write(prefix)
 local now = now_ms()
 local queues, from = {}, first + tonumber(queue_count)
@@ -14,7 +14,8 @@ local items = read_items(from, tonumber(item_count))
 local answers = settle(prefix, worker, now, items)
 if not redis.call('ZSCORE', w, worker) then return {'FENCED', answers, {}, 0, -1} end
 local jobs = {}
-if tonumber(limit) > 0 then
+local is_slow = tonumber(limit) > 0 and redis.call('ZCARD', prefix .. 'd') > tonumber(most_unmirrored)
+if tonumber(limit) > 0 and not is_slow then
   promote(prefix, now, 200)
   local served
   jobs, served = claim(prefix, worker, now, tonumber(limit), mode, queues)
@@ -26,5 +27,5 @@ if tonumber(limit) > 0 then
   end
 end
 local next_due = redis.call('ZRANGE', s, 0, 0, 'WITHSCORES')
-local wait = next_due[2] and math.max(0, tonumber(next_due[2]) - now) or -1
-return {'OK', answers, jobs, redis.call('HLEN', prefix .. 'w:' .. worker), wait}
+local wait = is_slow and 200 or next_due[2] and math.max(0, tonumber(next_due[2]) - now) or -1
+return {is_slow and 'SLOW' or 'OK', answers, jobs, redis.call('HLEN', prefix .. 'w:' .. worker), wait}

@@ -29,8 +29,10 @@ local function hand_back(prefix, id, score, queue, record)
   make_ready(prefix, id, queue, score)
 end
 
--- `begun` is the set of ids that had started; without one, the marks in the holds must do.
+-- `begun` is the set of ids that had started; without one, the marks in the holds must do. A worker that was stopping
+-- has probably been killed for its slowness: none of its jobs is charged.
 local function recover(prefix, worker, now, begun)
+  if redis.call('SREM', prefix .. 'ws', worker) == 1 then begun = {} end
   local held = redis.call('HGETALL', prefix .. 'w:' .. worker)
   for at = 1, #held, 2 do
     local id = held[at]

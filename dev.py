@@ -3,8 +3,10 @@
 
 python3 dev.py demo    a small shop with web server, worker, admin and a private Redis; Ctrl-C ends it all
 python3 dev.py test    the tests against a real Redis or Valkey server
+python3 dev.py mutants the tests must notice each of many small damages to the Lua scripts
+python3 dev.py soak    the long proofs: recovery times, a million jobs, half an hour of faults
 
-Both keep to themselves: packages go to .venv, data to .backie, both beside this file.
+All keep to themselves: packages go to .venv, data to .backie, both beside this file.
 """
 
 import sys
@@ -84,7 +86,7 @@ def main() -> int:
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="dev.py", description="Run the demo or the tests of django-backie.")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="{demo,test}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="{demo,test,mutants,soak}")
     shop = commands.add_parser(
         "demo",
         help="run a small shop whose orders are followed by jobs",
@@ -105,6 +107,18 @@ def command_line() -> argparse.ArgumentParser:
     )
     tests.add_argument("--all", action="store_true", help="run tox: all versions, databases and linters")
     tests.set_defaults(command=test)
+    for name, what in (
+        ("mutants", "check that the tests notice damages to the Lua scripts"),
+        ("soak", "prove at length"),
+    ):
+        proof = commands.add_parser(
+            name,
+            allow_abbrev=False,
+            add_help=False,
+            help=what,
+            description=f"Run python -m tests.{name} against a private server; --help tells its arguments.",
+        )
+        proof.set_defaults(command=prove, module=f"tests.{name}")
     return parser
 
 
@@ -444,7 +458,17 @@ def announce(env: dict[str, str], port: int) -> None:
 def test(options: argparse.Namespace, arguments: list[str]) -> int:
     """Run pytest, or tox, against a real server, and return its exit code."""
     ensure_environment("demo", "test", *(["tox>=4.22"] if options.all else []))
-    command = [str(PYTHON), "-m", *(["tox", *arguments] if options.all else pytest_words(arguments))]
+    return with_server(["tox", *arguments] if options.all else pytest_words(arguments))
+
+
+def prove(options: argparse.Namespace, arguments: list[str]) -> int:
+    """Run a program of the tests against a real server, and return its exit code."""
+    ensure_environment("demo", "test")
+    return with_server([options.module, *arguments])
+
+
+def with_server(words: list[str]) -> int:
+    """Run a module with arguments beside a server of its own, or the one that is named, and return its exit code."""
     children = Children()
     with tempfile.TemporaryDirectory(prefix="backie-") as directory:
         try:
@@ -453,7 +477,7 @@ def test(options: argparse.Namespace, arguments: list[str]) -> int:
             )
             # Some tests take a server of their own down and up again.
             env = environment(BACKIE_TEST_REDIS_URL=url, BACKIE_TEST_REDIS_BINARY=server_binary())
-            return run_attached(command, env)
+            return run_attached([str(PYTHON), "-m", *words], env)
         finally:
             children.stop()
 

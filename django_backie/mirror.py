@@ -103,7 +103,7 @@ def _write_chunk(pairs: Sequence[tuple[Job, Snapshot]], alias: str, describe: De
     try:
         with transaction.atomic(using=alias):
             _upsert([_row(job, snapshot, describe) for job, snapshot in pairs], alias)
-            _insert_attempts(pairs, alias)
+            _insert_attempts(_taken(pairs, alias), alias)
     except _BAD_VALUE as error:
         if len(pairs) == 1:
             logger.exception("job %s cannot be written to %r", pairs[0][0].id, alias)
@@ -232,6 +232,17 @@ def _update(connection: Any, name: str) -> str:
 def _template(vendor: str) -> str:
     lines = (files(__package__) / "sql" / f"upsert_{vendor}.sql").read_text().splitlines()
     return "\n".join(line for line in lines if not line.startswith("--"))
+
+
+def _taken(pairs: Sequence[tuple[Job, Snapshot]], alias: str) -> list[tuple[Job, Snapshot]]:
+    """Return those pairs with attempts whose snapshot is what the row now says.
+
+    A newer one bears the same attempts, unless Redis has lost them: then they count for nothing.
+    """
+    ids = [job.id for job, snapshot in pairs if snapshot.record.attempts]
+    rows = _model("Job")._default_manager.using(alias).filter(pk__in=ids).values_list("pk", "version") if ids else ()
+    versions = {str(job_id): version for job_id, version in rows}
+    return [(job, snapshot) for job, snapshot in pairs if versions.get(job.id) == snapshot.version]
 
 
 def _insert_attempts(pairs: Iterable[tuple[Job, Snapshot]], alias: str) -> None:

@@ -187,6 +187,15 @@ def test_an_attempt_is_written_with_everything_that_is_known() -> None:
     assert attempt.traceback == "Traceback ..."
 
 
+def test_an_attempt_of_which_redis_knows_nothing_any_more_leaves_no_trace() -> None:
+    """A snapshot from before the loss comes late: the job was brought back and will run again."""
+    job = make_job()
+    row(job, state="READY", version=999)
+    write(snapshot_of(job, 5, State.SUCCESSFUL, attempts=(note(1, "succeeded", v="1"),)))
+
+    assert (row_of(job).state, row_of(job).attempts.count()) == ("READY", 0)
+
+
 def test_two_lost_attempts_of_one_number_are_both_kept() -> None:
     job = make_job()
     lost = [note(1, "lost", s=CREATED + at, e=CREATED + at + 1) for at in (1, 5)]

@@ -129,12 +129,25 @@ def _check_names() -> Iterator[CheckMessage]:
             hint="The worker imports tasks.py of every installed app and would not start.",
             id="django_backie.E008",
         )
+    yield from _check_atomic()
     for name, places in registry.duplicates().items():
         yield Error(
             f"two tasks are named {name!r}: {' and '.join(places)}.",
             hint="A job knows its task by name only: rename one of them.",
             id="django_backie.E007",
         )
+
+
+def _check_atomic() -> Iterator[CheckMessage]:
+    without_rows = {backend.alias for backend in _valid_backends() if not backend.config.databases}
+    for name in registry.names():
+        task = registry.get(name)
+        if task.atomic and task.backend in without_rows:
+            yield Error(
+                f"the task {name!r} is atomic, but TASKS[{task.backend!r}]['OPTIONS']['DATABASES'] is empty.",
+                hint="Its jobs end in one transaction with their rows: name the database, or take atomic=True away.",
+                id="django_backie.E009",
+            )
 
 
 def _lacks_table(alias: str, table: str) -> bool:

@@ -428,7 +428,7 @@ def test_another_server_than_before_gets_back_what_it_lacks(backend: Any) -> Non
     duty.tick()
     assert backend.broker.missing([kept.id, lost.id]) == [lost.id], "the same server has surely lost nothing"
 
-    epoch.keep(backend.broker, "another")
+    backend.broker.keep("another")
     duty.tick()
     assert backend.broker.missing([kept.id, lost.id]) == []
     assert not epoch.look(backend.broker).has_changed
@@ -443,7 +443,7 @@ def test_another_server_than_before_loses_what_has_ended_by_the_rows(
     run(backend)
     Mirror(backend).tick()
     push(backend, job)  # as a replica has it that was promoted without the last writes
-    epoch.keep(backend.broker, "another")
+    backend.broker.keep("another")
     duty.tick()
 
     assert (ready(backend), backend.broker.missing([job.id])) == ([], [job.id])

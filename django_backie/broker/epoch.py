@@ -43,9 +43,3 @@ def look(broker: RedisBroker) -> Epoch:
         return Epoch(None, known)
     names = [str(server.get("run_id", "")), str(replication.get("master_replid", ""))]
     return Epoch(":".join(names) if any(names) else None, known)
-
-
-def keep(broker: RedisBroker, identity: str) -> None:
-    """Note that everything is as the rows say on the server with this identity."""
-    with translated(broker.config.url):
-        broker.client.set(broker.keys["epoch"], identity)

@@ -195,6 +195,10 @@ class RedisBroker:
         """Remove every trace of jobs; answer how many were here."""
         return int(self._run("erase", [*ids], prefix=self.keys.prefix)) if ids else 0
 
+    def keep(self, identity: str) -> None:
+        """Note that everything is as the rows say on the server with this identity (``epoch.py``)."""
+        self._run("keep", [], prefix=self.keys.prefix, identity=identity)
+
     def drop(self, versions: Mapping[str, int]) -> int:
         """Remove jobs that have ended by their rows, given the rows' versions; answer how many were here."""
         rest = [value for pair in versions.items() for value in pair]

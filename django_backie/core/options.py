@@ -15,6 +15,8 @@ Backoff = float | tuple[float, ...]
 DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_BACKOFF = 15.0
 DEFAULT_TIMEOUT = 3600.0
+# Ten years: what is longer, such as infinity, is no time that JSON, Redis and datetime could all hold.
+LONGEST = 10 * 366 * 86_400
 
 
 class TaskOptions(TypedDict, total=False):
@@ -51,6 +53,8 @@ def backoff_problem(value: Any) -> str | None:
             return f"{number!r} is not a number"
         if not number >= 0 or (number == 0 and numbers == [value]):
             return f"{number!r} is not above 0"
+        if number > LONGEST:
+            return f"{number!r} is more than ten years"
     return None
 
 
@@ -73,7 +77,10 @@ def _is_number(value: Any, kind: type | UnionType) -> bool:
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_attempts": (lambda v: _is_number(v, int) and v >= 1, "must be a whole number from 1"),
-    "timeout": (lambda v: _is_number(v, int | float) and v > 0, "must be a number of seconds above 0"),
+    "timeout": (
+        lambda v: _is_number(v, int | float) and 0 < v <= LONGEST,
+        "must be a number of seconds above 0, ten years at most",
+    ),
     "durability": (lambda v: v in DURABILITIES, f"must be one of {', '.join(map(repr, DURABILITIES))}"),
     "atomic": (lambda v: isinstance(v, bool), "must be True or False"),
     "sensitive": (lambda v: isinstance(v, bool) or _are_names(v), "must be True, or a list of argument names"),

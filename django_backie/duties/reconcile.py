@@ -40,7 +40,7 @@ class Reconcile:
         if found.identity is not None and found.has_changed:
             self._drop_ended(now - LONGEST_LOSS)
             self._restore_lost(now)
-            epoch.keep(self._broker, found.identity)
+            self._broker.keep(found.identity)
         elif self._clock.monotonic() >= self._slow_at:
             self._restore_lost(now - SLOW_AGE)
             self._slow_at = self._clock.monotonic() + SLOW_INTERVAL

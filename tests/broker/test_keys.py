@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django_backie.broker import epoch
 from django_backie.broker.keys import Keys
 from django_backie.broker.redis import RedisBroker
 from django_backie.core.states import State
@@ -33,7 +32,7 @@ def test_every_documented_key_is_used_and_no_other(broker: RedisBroker) -> None:
     broker.erase(["c"])
     broker.tick()
     broker.stopping(["w1"])
-    epoch.keep(broker, "server")
+    broker.keep("server")
     other = without_mirror(broker)
     other.cancel(["f"])
 

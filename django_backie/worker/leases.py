@@ -54,11 +54,14 @@ class Leases:
             return False
         self._next_tick = now + TICK
         try:
-            return self._broker.tick().recovered > 0
+            ticked = self._broker.tick()
         except BrokerError as error:
             self._next_tick = now + LONG_TICK
             logger.debug("no tick: %s", error)
             return False
+        if ticked.buried:
+            logger.warning("%d worker(s) died; %d job(s) taken back", ticked.buried, ticked.recovered)
+        return ticked.recovered > 0
 
     def bury(self, child: Child, started: Collection[str]) -> bool:
         """Take back what a dead child holds; tell whether it was anything."""

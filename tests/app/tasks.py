@@ -67,6 +67,14 @@ def mark(path: str, text: str, seconds: float = 0.0) -> None:
 
 
 @task
+def mark_behind(gate: str, path: str, text: str) -> None:
+    """Append a line to a file once another file, the gate, is there."""
+    while not os.path.exists(gate):  # noqa: PTH110
+        time.sleep(0.01)
+    mark.func(path, text)
+
+
+@task
 async def amark(path: str, text: str, seconds: float = 0.0) -> None:
     """Do the same in the event loop."""
     await asyncio.sleep(seconds)

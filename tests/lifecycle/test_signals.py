@@ -21,9 +21,12 @@ def test_burst_runs_everything_mirrors_it_and_exits_clean(project: Project) -> N
 
 def test_sigterm_lets_running_jobs_finish_and_hands_back_the_others(project: Project) -> None:
     worker = project.worker("--threads", "1")
-    project.run(f"mark.delay_many([('{project.marks}', str(n), 4.0) for n in range(3)])")
+    gate = project.directory / "gate"
+    project.run(f"mark_behind.delay_many([('{gate}', '{project.marks}', str(n)) for n in range(3)])")
     until(lambda: project.run("print(json.dumps(Job.objects.filter(state='RUNNING').count()))"))
     worker.signal(signal.SIGTERM)
+    until(lambda: "stopping" in worker.output)
+    gate.touch()
     assert worker.wait() == 0
     assert len(project.marked()) == 1
     assert project.states() == {"SUCCESSFUL": 1, "READY": 2}

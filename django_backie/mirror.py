@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -64,11 +65,25 @@ CHANGING = (
 SETTLED = {"state", "reason", "result", "error_class", "error_message", "finished_at"}
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What has become of snapshots.
+
+    ``failed`` could not be written; ``behind`` are those whose rows have a larger version, with that version.
+    """
+
+    failed: frozenset[str] = frozenset()
+    behind: Mapping[str, int] = field(default_factory=dict)
+
+    def __or__(self, other: Written) -> Written:
+        return Written(self.failed | other.failed, {**self.behind, **other.behind})
+
+
 def write(
     snapshots: Sequence[Snapshot], databases: Sequence[str], unpack: Unpack, describe: Describe, backend: str
-) -> set[str]:
-    """Write the snapshots to the tables they belong to; answer the ids of those that could not be written."""
-    failed: set[str] = set()
+) -> Written:
+    """Write the snapshots to the tables they belong to."""
+    written = Written()
     by_database: dict[str, list[tuple[Job, Snapshot]]] = defaultdict(list)
     for snapshot in snapshots:
         if snapshot.body:
@@ -79,8 +94,8 @@ def write(
         # Sorted, so that two mirrors never wait for each other's rows.
         pairs.sort(key=lambda pair: pair[0].id)
         for chunk in _chunks(pairs):
-            failed |= _write_chunk(chunk, alias, describe)
-    return failed
+            written |= _write_chunk(chunk, alias, describe)
+    return written
 
 
 def _chunks(pairs: Sequence[tuple[Job, Snapshot]]) -> Iterator[list[tuple[Job, Snapshot]]]:
@@ -98,24 +113,27 @@ def _chunks(pairs: Sequence[tuple[Job, Snapshot]]) -> Iterator[list[tuple[Job, S
         yield chunk
 
 
-def _write_chunk(pairs: Sequence[tuple[Job, Snapshot]], alias: str, describe: Describe) -> set[str]:
+def _write_chunk(pairs: Sequence[tuple[Job, Snapshot]], alias: str, describe: Describe) -> Written:
     """Write pairs in one transaction; where the database refuses a value, find the one and leave it out."""
     try:
         with transaction.atomic(using=alias):
             _upsert([_row(job, snapshot, describe) for job, snapshot in pairs], alias)
-            _insert_attempts(_taken(pairs, alias), alias)
+            versions = _versions(pairs, alias)
+            # A newer snapshot bears the same attempts, unless Redis has lost them: then they count for nothing.
+            _insert_attempts([pair for pair in pairs if versions.get(pair[0].id) == pair[1].version], alias)
     except _BAD_VALUE as error:
         if len(pairs) == 1:
             logger.exception("job %s cannot be written to %r", pairs[0][0].id, alias)
-            return {pairs[0][0].id}
+            return Written(frozenset({pairs[0][0].id}))
         middle = len(pairs) // 2
         logger.warning("%r refuses one of %d jobs: %s", alias, len(pairs), error)
         return _write_chunk(pairs[:middle], alias, describe) | _write_chunk(pairs[middle:], alias, describe)
     except (DatabaseError, InterfaceError) as error:
         # The other databases' jobs must not wait for this one.
         logger.warning("%d job(s) could not be written to %r: %s", len(pairs), alias, error)
-        return {job.id for job, _ in pairs}
-    return set()
+        return Written(frozenset(job.id for job, _ in pairs))
+    seen = {job.id: snapshot.version for job, snapshot in pairs}
+    return Written(behind={job_id: version for job_id, version in versions.items() if version > seen[job_id]})
 
 
 def forget(ids: Iterable[str], databases: Sequence[str]) -> None:
@@ -234,15 +252,10 @@ def _template(vendor: str) -> str:
     return "\n".join(line for line in lines if not line.startswith("--"))
 
 
-def _taken(pairs: Sequence[tuple[Job, Snapshot]], alias: str) -> list[tuple[Job, Snapshot]]:
-    """Return those pairs with attempts whose snapshot is what the row now says.
-
-    A newer one bears the same attempts, unless Redis has lost them: then they count for nothing.
-    """
-    ids = [job.id for job, snapshot in pairs if snapshot.record.attempts]
-    rows = _model("Job")._default_manager.using(alias).filter(pk__in=ids).values_list("pk", "version") if ids else ()
-    versions = {str(job_id): version for job_id, version in rows}
-    return [(job, snapshot) for job, snapshot in pairs if versions.get(job.id) == snapshot.version]
+def _versions(pairs: Sequence[tuple[Job, Snapshot]], alias: str) -> dict[str, int]:
+    """Return the versions that the rows have now."""
+    rows = _model("Job")._default_manager.using(alias).filter(pk__in=[job.id for job, _ in pairs])
+    return {str(job_id): version for job_id, version in rows.values_list("pk", "version")}
 
 
 def _insert_attempts(pairs: Iterable[tuple[Job, Snapshot]], alias: str) -> None:

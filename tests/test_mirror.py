@@ -30,8 +30,8 @@ def describe(job: Job) -> dict[str, Any]:
     return cleanse({**job.kwargs, "args": job.args})
 
 
-def write(*snapshots: Snapshot, databases: Sequence[str] = BOTH) -> set[str]:
-    return mirror.write(snapshots, databases, unpack, describe, "default")
+def write(*snapshots: Snapshot, databases: Sequence[str] = BOTH) -> frozenset[str]:
+    return mirror.write(snapshots, databases, unpack, describe, "default").failed
 
 
 def time_of(seconds: float) -> datetime:
@@ -194,6 +194,17 @@ def test_an_attempt_of_which_redis_knows_nothing_any_more_leaves_no_trace() -> N
     write(snapshot_of(job, 5, State.SUCCESSFUL, attempts=(note(1, "succeeded", v="1"),)))
 
     assert (row_of(job).state, row_of(job).attempts.count()) == ("READY", 0)
+
+
+def test_rows_that_are_newer_than_their_snapshots_are_told() -> None:
+    behind, same, new = make_job(), make_job(database="other"), make_job()
+    row(behind, version=999)
+    row(same, "other", version=5)
+    found = mirror.write(
+        [snapshot_of(job, 5, State.RUNNING) for job in (behind, same, new)], BOTH, unpack, describe, "default"
+    )
+
+    assert found == mirror.Written(behind={behind.id: 999})
 
 
 def test_two_lost_attempts_of_one_number_are_both_kept() -> None:

@@ -195,6 +195,11 @@ class RedisBroker:
         """Remove every trace of jobs; answer how many were here."""
         return int(self._run("erase", [*ids], prefix=self.keys.prefix)) if ids else 0
 
+    def lift(self, versions: Mapping[str, int]) -> int:
+        """Raise the versions of jobs above their rows', given those; answer how many were behind."""
+        rest = [value for pair in versions.items() for value in pair]
+        return int(self._run("lift", rest, prefix=self.keys.prefix, **self._keep)) if rest else 0
+
     def keep(self, identity: str) -> None:
         """Note that everything is as the rows say on the server with this identity (``epoch.py``)."""
         self._run("keep", [], prefix=self.keys.prefix, identity=identity)

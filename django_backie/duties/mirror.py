@@ -21,6 +21,7 @@ class Mirror:
     def __init__(self, backend: RedisBackend) -> None:
         self._backend = backend
         self._is_stuck = False
+        self._has_lifted = False
 
     def tick(self) -> float:
         """Mirror one batch."""
@@ -43,16 +44,19 @@ class Mirror:
     def _flush_from(self, offset: int) -> tuple[int, int]:
         backend, broker = self._backend, self._backend.broker
         snapshots = broker.take(self.batch, offset)
+        self._has_lifted = False
         if not snapshots:
             return 0, 0
         describing = functools.partial(describe, config=backend.config)
-        failed = mirror.write(snapshots, backend.config.databases, backend.unpack, describing, backend.alias)
-        written = {snapshot.id: snapshot.version for snapshot in snapshots if snapshot.id not in failed}
+        result = mirror.write(snapshots, backend.config.databases, backend.unpack, describing, backend.alias)
+        # Where the row is newer, another mirror was faster, and this changes nothing; or the clock has gone back.
+        self._has_lifted = broker.lift(result.behind) > 0
+        written = {snapshot.id: snapshot.version for snapshot in snapshots if snapshot.id not in result.failed}
         mirror.forget(broker.done(written), backend.config.databases)
-        return len(snapshots), len(failed)
+        return len(snapshots), len(result.failed)
 
     def drain(self) -> None:
         """Mirror until nothing is left, at most what a busy namespace changes meanwhile."""
         for _ in range(1000):
-            if self.flush() < self.batch:
+            if self.flush() < self.batch and not self._has_lifted:
                 return

@@ -117,8 +117,8 @@ def _write_chunk(pairs: Sequence[tuple[Job, Snapshot]], alias: str, describe: De
     """Write pairs in one transaction; where the database refuses a value, find the one and leave it out."""
     try:
         with transaction.atomic(using=alias):
-            _upsert([_row(job, snapshot, describe) for job, snapshot in pairs], alias)
-            versions = _versions(pairs, alias)
+            count = _upsert([_row(job, snapshot, describe) for job, snapshot in pairs], alias)
+            versions = _versions(pairs, alias, count)
             # A newer snapshot bears the same attempts, unless Redis has lost them: then they count for nothing.
             _insert_attempts([pair for pair in pairs if versions.get(pair[0].id) == pair[1].version], alias)
     except _BAD_VALUE as error:
@@ -207,13 +207,15 @@ def _error_of(last: Mapping[str, Any], record: Record) -> Mapping[str, Any]:
     return last if "c" in last else {}
 
 
-def _upsert(rows: Sequence[JobRow], alias: str) -> None:
+def _upsert(rows: Sequence[JobRow], alias: str) -> int | None:
+    """Write rows; answer how many have taken what they were given, where the database tells."""
     connection = connections[alias]
     fields = list(_model("Job")._meta.concrete_fields)
     sql = _upsert_sql(alias, len(rows))
     values = [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in fields]
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
+        return None if connection.vendor == "mysql" else cursor.rowcount
 
 
 @cache
@@ -252,8 +254,10 @@ def _template(vendor: str) -> str:
     return "\n".join(line for line in lines if not line.startswith("--"))
 
 
-def _versions(pairs: Sequence[tuple[Job, Snapshot]], alias: str) -> dict[str, int]:
-    """Return the versions that the rows have now."""
+def _versions(pairs: Sequence[tuple[Job, Snapshot]], alias: str, taken: int | None) -> dict[str, int]:
+    """Return the versions that the rows have now; nobody has to look if all have taken what they were given."""
+    if taken == len(pairs):
+        return {job.id: snapshot.version for job, snapshot in pairs}
     rows = _model("Job")._default_manager.using(alias).filter(pk__in=[job.id for job, _ in pairs])
     return {str(job_id): version for job_id, version in rows.values_list("pk", "version")}
 

@@ -85,4 +85,6 @@ def _collect(name: str, value: Any, names: frozenset[str], found: set[str], *, h
         for item in value:
             _collect("", item, names, found, hidden=hidden)
     elif hidden and value is not None and len(str(value)) >= SHORTEST_SECRET:
-        found.add(str(value))
+        text = str(value)
+        # Each line too: a traceback of an exception group indents them.
+        found.update(part for part in (text, *text.splitlines()) if len(part) >= SHORTEST_SECRET)

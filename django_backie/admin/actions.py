@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from .. import control
-from ..exceptions import BrokerUnavailable
+from ..exceptions import BrokerError
 from ..models import Job
 from . import audit, databases, display
 from .verbs import CANCEL, RETRY, RUN_NOW, Verb
@@ -112,7 +112,7 @@ def perform(request: HttpRequest, jobs: list[Job], alias: str, verb: Verb, reaso
         return
     try:
         report = verb.carry_out([str(job.pk) for job in jobs], using=databases.writing(alias), reason=reason)
-    except BrokerUnavailable as error:
+    except BrokerError as error:
         text = _("Redis cannot be reached, so nothing was changed: %(error)s")
         messages.error(request, text % {"error": error})
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from typing import Any
 
@@ -24,12 +25,20 @@ def failure_of(
     """Return an exception as text, without the secrets among the job's arguments; ``kind`` replaces its class."""
     kind = kind or type(error)
     secrets = _secrets(task, job, config)
+    if secrets:
+        with contextlib.suppress(AttributeError):
+            error._django_backie_secrets = True  # type: ignore[attr-defined]
     message = f"ran longer than {job.options.timeout} s" if kind is TaskTimeout else _text(error)
     lines = cleansing.scrub("".join(traceback.format_exception(error)), secrets)
     if len(lines) > LONGEST_TRACEBACK:
         lines = f"{lines[:2000]}\n[...]\n{lines[-LONGEST_TRACEBACK + 2010 :]}"
     text = cleansing.scrub(message, secrets)[:LONGEST_MESSAGE]
     return Failure(f"{kind.__module__}.{kind.__qualname__}", _storable(text), _storable(lines))
+
+
+def may_tell_secrets(error: BaseException | None) -> bool:
+    """Tell whether an exception was raised by a job with secrets among its arguments."""
+    return getattr(error, "_django_backie_secrets", False)
 
 
 def _secrets(task: Task[..., Any], job: Job, config: Config) -> list[str]:

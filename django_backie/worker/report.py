@@ -18,9 +18,12 @@ from ..core.ids import short
 from ..core.outcome import Transition
 from ..core.states import State
 from .attempt import Finished
+from .failures import may_tell_secrets
 
 logger = logging.getLogger("django_backie.jobs")
 
+# Under these names Django's own receivers log each job once more.
+DJANGOS = ("django.tasks", "django_tasks")
 FORMATS = ("pretty", "json", "logfmt")
 MARKS = {
     State.SUCCESSFUL: ("✓", "+", "32"),
@@ -128,8 +131,23 @@ class MachineFormatter(logging.Formatter):
         return " ".join(f"{key}={_quoted(value)}" for key, value in fields.items())
 
 
+class WithoutSecrets(logging.Filter):
+    """Takes the exception of a job with secrets out of what Django logs; our own line has it cleansed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        if record.exc_info and may_tell_secrets(record.exc_info[1]):
+            record.exc_info = record.exc_text = None
+        return True
+
+
+_WITHOUT_SECRETS = WithoutSecrets()
+
+
 def configure_logging(kind: str, level: int) -> bool:
     """Send our log lines to standard output, unless the project has configured logging; tell whether it was done."""
+    for name in DJANGOS:
+        logging.getLogger(name).addFilter(_WITHOUT_SECRETS)
     ours = logging.getLogger("django_backie")
     if ours.handlers or logging.getLogger().handlers:
         return False
@@ -138,8 +156,7 @@ def configure_logging(kind: str, level: int) -> bool:
     ours.addHandler(handler)
     ours.setLevel(level)
     ours.propagate = False
-    # Django's own receivers log each job once more under these names, with a second copy of the traceback.
-    for name in ("django.tasks", "django_tasks"):
+    for name in DJANGOS:
         theirs = logging.getLogger(name)
         if not theirs.handlers:
             theirs.addHandler(logging.NullHandler())

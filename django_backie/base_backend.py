@@ -78,6 +78,9 @@ class BackieBackend(compat.BaseTaskBackend):
         if not isinstance(queue, str) or not 0 < len(queue) <= LONGEST_QUEUE_NAME or not queue.isprintable():
             msg = f"Queue name must be 1 to {LONGEST_QUEUE_NAME} printable characters, not {queue!r}."
             raise compat.InvalidTask(msg)
+        if not isinstance(task.run_after, datetime | timedelta | None):
+            msg = f"run_after must be a datetime or a timedelta, {task.run_after!r} is not."
+            raise compat.InvalidTask(msg)
         super().validate_task(_with_absolute_time(task))
 
     def submit(self, task: Task[..., Any], calls: Sequence[Call]) -> list[TaskResult[Any]]:

@@ -43,7 +43,8 @@ def send(parcel: Parcel) -> bool:
     """Take jobs in; tell whether they are on their way already, or wait for the commit.
 
     Raises:
-        BrokerError: Redis is down and the durability is not ``outbox``; nothing was enqueued.
+        BrokerError: Redis is down and the durability is not ``outbox``; nothing was enqueued, or of more than a
+            thousand jobs the first thousands.
         QueueFull: the queue takes no more jobs and the durability is not ``outbox``; some may have found room.
     """
     if parcel.durability == "now":

@@ -22,6 +22,8 @@ DURABLE = {"maxmemory_policy": "noeviction", "aof_enabled": 1}
 def _no_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the server say that all is well; a test may say otherwise."""
     monkeypatch.setattr(checks, "server_info", lambda _: DURABLE)
+    # Other tests have tasks of many kinds.
+    monkeypatch.setattr(registry, "_tasks", {add.job_name: add})
 
 
 def found(settings: Any, *, deploy: bool = False, databases: list[str] | None = None, **options: Any) -> list[str]:

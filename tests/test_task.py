@@ -174,6 +174,10 @@ class TestUsing:
         with pytest.raises(compat.InvalidTask, match="run_after must be an aware datetime"):
             note.using(run_after=dt.datetime(2030, 1, 1))
 
+    def test_a_number_is_no_time(self) -> None:
+        with pytest.raises(compat.InvalidTask, match="a datetime or a timedelta, 3600 is not"):
+            note.using(run_after=3600)  # type: ignore[arg-type]
+
     def test_a_relative_time_counts_from_the_enqueueing(self, backie: Capture, monkeypatch: Any) -> None:
         prepared = note.using(run_after=dt.timedelta(minutes=5))
         assert prepared.run_after == dt.timedelta(minutes=5)

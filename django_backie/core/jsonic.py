@@ -72,6 +72,14 @@ def _timedelta_value(text: str) -> timedelta:
     return timedelta(days, seconds, microseconds)
 
 
+def _mapping_value(pairs: list[list[Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if not all(type(key) is str for key in mapping):
+        msg = "a mapping has a key that is no text"
+        raise ValueError(msg)
+    return mapping
+
+
 # The order matters: a datetime is a date.
 _WRITERS: tuple[tuple[type, str, Any], ...] = (
     (datetime, "dt", datetime.isoformat),
@@ -88,7 +96,7 @@ _READERS = {
     "td": _timedelta_value,
     "u": UUID,
     "n": Decimal,
-    "esc": dict,
+    "esc": _mapping_value,
 }
 
 
@@ -121,8 +129,7 @@ def _untag(mapping: dict[str, Any]) -> Any:
     reader = _READERS.get(mapping.get(TAG, ""))
     if reader is None:
         return mapping
-    value = mapping["v"]
-    return dict(value) if reader is dict else reader(value)  # type: ignore[operator]
+    return reader(mapping["v"])  # type: ignore[operator]
 
 
 def _finite(text: str) -> float:

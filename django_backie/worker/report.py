@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ logger = logging.getLogger("django_backie.jobs")
 
 # Under these names Django's own receivers log each job once more.
 DJANGOS = ("django.tasks", "django_tasks")
+# What could move a terminal's cursor, or forge a line.
+CONTROL = re.compile(r"[^\S\n\t ]|[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 FORMATS = ("pretty", "json", "logfmt")
 MARKS = {
     State.SUCCESSFUL: ("✓", "+", "32"),
@@ -80,6 +83,15 @@ def _fields(finished: Finished, transition: Transition) -> dict[str, Any]:
     return fields
 
 
+def _state(fields: Mapping[str, Any]) -> State:
+    states = {"succeeded": State.SUCCESSFUL, "retried": State.RETRYABLE, "failed": State.FAILED}
+    return states.get(fields["event"], State.SCHEDULED if fields["event"] == "postponed" else State.BLOCKED)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match.group().encode("unicode_escape").decode()
+
+
 class PrettyFormatter(logging.Formatter):
     """One aligned line for people; colour and typographic marks only where the terminal has them."""
 
@@ -93,18 +105,19 @@ class PrettyFormatter(logging.Formatter):
         clock = f"{time.strftime('%H:%M:%S', time.localtime(record.created))}.{int(record.msecs):03}"
         fields = getattr(record, "backie", None)
         text = self._job(fields) if fields else self._other(record)
-        return f"{clock} {text}"
+        return f"{clock} {self._coloured(text, fields)}"
+
+    def _coloured(self, text: str, fields: Mapping[str, Any] | None) -> str:
+        return f"\x1b[{MARKS[_state(fields)][2]}m{text[0]}\x1b[0m{text[1:]}" if fields and self._colour else text
 
     def _job(self, fields: Mapping[str, Any]) -> str:
-        states = {"succeeded": State.SUCCESSFUL, "retried": State.RETRYABLE, "failed": State.FAILED}
-        state = states.get(fields["event"], State.SCHEDULED if fields["event"] == "postponed" else State.BLOCKED)
-        mark, plain, colour = MARKS[state]
+        state = _state(fields)
+        mark, plain, _ = MARKS[state]
         mark = mark if self._unicode else plain
-        if self._colour:
-            mark = f"\x1b[{colour}m{mark}\x1b[0m"
         line = f"{mark} {fields['task']:<32} {short(fields['id'])}  {_duration(fields['run_ms']):>7}  {_note(fields)}"
         traceback = fields.get("traceback")
-        return f"{line}\n{traceback.rstrip()}" if traceback and state is State.FAILED else line
+        line = f"{line}\n{traceback.rstrip()}" if traceback and state is State.FAILED else line
+        return CONTROL.sub(_escaped, line)
 
     def _other(self, record: logging.LogRecord) -> str:
         mark, plain = ("!", "!") if record.levelno >= logging.WARNING else ("·", "-")
@@ -210,4 +223,6 @@ def _duration(milliseconds: float) -> str:
 
 def _quoted(value: Any) -> str:
     text = str(value)
-    return json.dumps(text, ensure_ascii=False) if not text or any(c in text for c in ' "=\n') else text
+    if CONTROL.search(text):
+        return json.dumps(text)
+    return json.dumps(text, ensure_ascii=False) if not text or any(c in text for c in ' "=\n\t') else text

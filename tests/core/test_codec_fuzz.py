@@ -221,6 +221,7 @@ BOMBS = {
     "run after beyond datetime": '{"t":"x","c":1,"r":-99999999999999999}',
     "no decimal": '{"t":"x","c":1,"a":[{"__t":"n","v":"abc"}]}',
     "timedelta beyond its range": '{"t":"x","c":1,"a":[{"__t":"td","v":"99999999999,0,0"}]}',
+    "mapping with a key that is no text": '{"t":"x","c":1,"a":[{"__t":"esc","v":[[null,null]]}]}',
     "tag without a value": '{"t":"x","c":1,"a":[{"__t":"u"}]}',
     "tag of a number": '{"t":"x","c":1,"a":[{"__t":"dt","v":7}]}',
     "tag for an envelope": '{"__t":"u","v":"00000000-0000-0000-0000-000000000000"}',

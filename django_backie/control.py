@@ -49,7 +49,7 @@ def retry(ids: Iterable[str], *, using: str = "default") -> Report:
     tally = _Tally()
     for broker, rows in _by_broker(ids, using, tally).items():
         fit = [row for row in rows if _may_retry(row, tally)]
-        versions = broker.restore([_restored(row) for row in fit])
+        versions = broker.restore([_restored(row) for row in fit], revive=True)
         for row, version in zip(fit, versions, strict=True):
             if version:
                 _write(row, using, version, state=State.READY, attempt=0, crashes=0, finished_at=None, reason="")

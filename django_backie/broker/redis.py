@@ -183,13 +183,17 @@ class RedisBroker:
         """Make waiting jobs ready now; answer for each ``OK``, ``READY``, ``RUNNING``, ``ENDED`` or ``GONE``."""
         return list(self._run("hasten", [*ids], prefix=self.keys.prefix, **self._keep))
 
-    def restore(self, jobs: Sequence[Restored]) -> list[int]:
-        """Bring jobs back from their rows; answer the new version of each, 0 where it is here and not ended."""
+    def restore(self, jobs: Sequence[Restored], *, revive: bool = False) -> list[int]:
+        """Bring jobs back from their rows; answer the new version of each, 0 where it is here.
+
+        ``revive`` brings back those too that are here and have ended.
+        """
         rest: list[Any] = []
         for job in jobs:
             due = "" if job.due is None else round(job.due * 1000)
             rest += (job.id, job.body, due, job.attempt, job.crashes, replies.history(job.attempts), job.version)
-        return [int(answer) for answer in self._run("restore", rest, prefix=self.keys.prefix, **self._keep)]
+        named = {"prefix": self.keys.prefix, "revive": int(revive), **self._keep}
+        return [int(answer) for answer in self._run("restore", rest, **named)]
 
     def erase(self, ids: Sequence[str]) -> int:
         """Remove every trace of jobs; answer how many were here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,9 +29,13 @@ class Finished:
     transition: Transition | None = None
 
 
+def _nothing() -> None:
+    """Note nothing: nobody wants to know."""
+
+
 @dataclass(slots=True)
 class Attempt:
-    """A leased job that can be run."""
+    """A leased job that can be run. ``on_start`` is called right before the task's own code."""
 
     lease: Lease
     job: Job
@@ -38,6 +43,7 @@ class Attempt:
     worker: str
     hold: Hold
     started: float = 0.0
+    on_start: Callable[[], None] = field(default=_nothing, repr=False)
     _result: TaskResult[Any] | None = field(default=None, repr=False)
 
     @property

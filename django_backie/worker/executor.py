@@ -120,6 +120,7 @@ class Executor:
 
     def _call(self, attempt: Attempt, limit: AbstractContextManager[Any]) -> Outcome:
         with limit:
+            attempt.on_start()
             value = attempt.task.func(*self._positional(attempt), **attempt.job.kwargs)
         return self._returned(attempt, value)
 
@@ -134,6 +135,7 @@ class Executor:
         await self._atell(compat.task_signals.task_started, attempt.result)
         try:
             async with asyncio.timeout(attempt.job.options.timeout) as limit:
+                attempt.on_start()
                 value = await attempt.task.func(*self._positional(attempt), **attempt.job.kwargs)
             outcome = self._returned(attempt, value)
         except TimeoutError as error:

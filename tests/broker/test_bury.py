@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_backie.broker.redis import Listener, RedisBroker
+from django_backie.broker.redis import Listener, RedisBroker, Restored
 from django_backie.core.states import State
 
 from .support import (
@@ -269,5 +269,37 @@ def test_no_worker_holds_two_jobs_that_killed_two_workers_each(broker: RedisBrok
     first = ids_of(claim(broker, 3))
     assert len({"a", "b"} & set(first)) == 1
     assert "c" in first
+    (other,) = {"a", "b"} - set(first)
+    make_due(broker, other)
     assert ids_of(claim(broker, 3)) == []
-    assert len({"a", "b"} & set(ids_of(claim(broker, 3, worker="w2")))) == 1
+    make_due(broker, other)
+    assert ids_of(claim(broker, 3, worker="w2")) == [other]
+
+
+def test_jobs_behind_one_that_has_to_wait_aside_do_not_wait(broker: RedisBroker) -> None:
+    broker.restore([Restored(job_id, job(job_id).body, crashes=2) for job_id in "abc"])
+    broker.enqueue(jobs("xyz"))
+
+    assert [ids_of(claim(broker, 2)) for _ in range(3)] == [["a"], ["x"], ["y", "z"]]
+
+
+def test_whoever_gets_less_for_such_a_job_s_sake_is_woken_for_the_rest(broker: RedisBroker) -> None:
+    broker.restore([Restored(job_id, job(job_id).body, crashes=2) for job_id in "ab"])
+    broker.enqueue(jobs("x"))
+    broker.client.delete(broker.keys["k"])
+
+    assert ids_of(claim(broker, 2)) == ["a"]
+    assert broker.client.exists(broker.keys["k"])
+
+
+def test_a_job_that_has_to_wait_aside_comes_back_to_its_own_place_and_wakes_somebody(broker: RedisBroker) -> None:
+    broker.restore([Restored(job_id, job(job_id).body, crashes=2) for job_id in "ab"])
+    claim(broker, 2)
+    broker.enqueue(jobs("x"))
+    broker.client.delete(broker.keys["k"])
+    make_due(broker, "b")
+    broker.client.delete(broker.keys["clk"])
+    broker.tick()
+
+    assert broker.client.exists(broker.keys["k"])
+    assert ids_of(claim(broker, 2, worker="w2")) == ["b", "x"]

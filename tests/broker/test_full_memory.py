@@ -286,10 +286,10 @@ def test_restore_is_refused_and_changes_nothing(broker: RedisBroker) -> None:
     back = [Restored(job_id, job(job_id).body, attempt=1) for job_id in ("failed", "lost")]
     with full(broker):
         with pytest.raises(BrokerUnavailable, match=r"not available: .*maxmemory"):
-            broker.restore(back)
+            broker.restore(back, revive=True)
         assert everything(broker) == before
 
-    assert all(version > 0 for version in broker.restore(back))
+    assert all(version > 0 for version in broker.restore(back, revive=True))
     assert order(broker) == ["failed", "lost"]
 
 

@@ -103,7 +103,7 @@ def test_an_ended_job_runs_again_with_all_its_attempts(broker: RedisBroker, stat
     run(broker, "a", state, reason="why", note=NOTE)
     before = record(broker, "a").version
 
-    (version,) = broker.restore([remembered("a")])
+    (version,) = broker.restore([remembered("a")], revive=True)
 
     found = record(broker, "a")
     assert version == found.version > before
@@ -114,7 +114,7 @@ def test_an_ended_job_runs_again_with_all_its_attempts(broker: RedisBroker, stat
 
 
 def test_restoring_twice_runs_the_job_once(broker: RedisBroker) -> None:
-    versions = [broker.restore([remembered("a")])[0] for _ in range(2)]
+    versions = [broker.restore([remembered("a")], revive=True)[0] for _ in range(2)]
 
     assert versions[0] > 0 == versions[1]
     assert order(broker) == ["a"]
@@ -124,7 +124,7 @@ def test_a_late_ending_from_before_the_retry_does_not_end_the_new_attempt(broker
     broker.enqueue([job("a")])
     (before,) = claim(broker)
     end(broker, before, State.FAILED)
-    broker.restore([remembered("a")])
+    broker.restore([remembered("a")], revive=True)
     claim(broker)
 
     assert end(broker, before, State.FAILED, worker=WORKER) != "OK"
@@ -134,7 +134,7 @@ def test_a_late_ending_from_before_the_retry_does_not_end_the_new_attempt(broker
 def test_a_restored_version_is_later_than_anything_before_the_loss(broker: RedisBroker) -> None:
     before = now_ms(broker)
 
-    assert broker.restore([remembered("a")])[0] > before
+    assert broker.restore([remembered("a")], revive=True)[0] > before
 
 
 def test_restoring_marks_the_job_and_wakes_a_worker(broker: RedisBroker) -> None:
@@ -163,9 +163,17 @@ def test_one_damaged_body_does_not_keep_the_others_away(broker: RedisBroker) -> 
 def test_without_a_mirror_a_restored_job_does_not_expire_any_more(broker: RedisBroker) -> None:
     broker = without_mirror(broker)
     run(broker, "a", State.FAILED)
-    broker.restore([remembered("a")])
+    broker.restore([remembered("a")], revive=True)
 
     assert broker.client.zcard(broker.keys["x"]) == 0
+
+
+@pytest.mark.parametrize("state", [State.SUCCESSFUL, State.FAILED])
+def test_a_job_that_has_ended_is_not_lost_though_its_row_does_not_know_yet(broker: RedisBroker, state: State) -> None:
+    run(broker, "a", state)
+
+    assert broker.restore([remembered("a")]) == [0]
+    assert record(broker, "a").state is state
 
 
 def test_the_next_version_is_larger_than_the_rows_whatever_the_clock_says(broker: RedisBroker) -> None:

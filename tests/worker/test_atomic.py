@@ -285,3 +285,18 @@ def test_enqueue_on_commit_false_does_not_take_the_row_from_an_atomic_job(backen
     object.__setattr__(backend.config, "enqueue_on_commit", False)
     result = count.enqueue("a")
     assert Job.objects.filter(pk=result.id).exists()
+
+
+@pytest.mark.parametrize(("answers", "started"), [(True, 1), (False, 0)])
+def test_an_attempt_that_only_waits_for_its_database_has_not_started(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, answers: bool, started: int
+) -> None:
+    count.delay("a")
+    attempt = Executor(backend).open(lease(backend), "w")
+    assert isinstance(attempt, Attempt)
+    starts: list[str] = []
+    attempt.on_start = lambda: starts.append("started")
+    if not answers:
+        monkeypatch.setattr(atomic, "_earlier_outcome", BrokenConnection.refuse)
+    Executor(backend).run(attempt)
+    assert len(starts) == started

@@ -1,17 +1,19 @@
 -- Bring jobs back from their rows: retried by a person, or lost with the server's memory.
 -- keys: b h s x
--- args: prefix keep keep_failed
+-- args: prefix revive keep keep_failed
 -- include: time mark record place
 -- Seven arguments a job: id, body, due in ms or "", attempts used, crashes, history (include/record.lua), the row's
 -- version.
--- Answers per job: the new version, or 0 when the job is here and has not ended.
+-- revive: "1" brings back also what is here and has ended; a person may want that, but who restores what is lost must
+-- not: it has ended though its row does not say so yet.
+-- Answers per job: the new version, or 0 when the job was left alone.
 local now = now_ms()
 local answers = {}
 for at = first, #ARGV, 7 do
   local id, body, due = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local before = redis.call('HGET', h, id)
   local record = parse(before)
-  if redis.call('HEXISTS', b, id) == 1 and not ended[record.state] then
+  if redis.call('HEXISTS', b, id) == 1 and not (revive == '1' and ended[record.state]) then
     answers[#answers + 1] = 0
   else
     record.attempt, record.crashes = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])

@@ -17,10 +17,10 @@ local jobs = {}
 local is_slow = tonumber(limit) > 0 and redis.call('ZCARD', prefix .. 'd') > tonumber(most_unmirrored)
 if tonumber(limit) > 0 and not is_slow then
   promote(prefix, now, 200)
-  local served
-  jobs, served = claim(prefix, worker, now, tonumber(limit), mode, queues)
+  local served, found
+  jobs, served, found = claim(prefix, worker, now, tonumber(limit), mode, queues)
   -- What is left wakes the next idle worker: one marker wakes one worker, who passes it on.
-  if #jobs / 7 == tonumber(limit) then
+  if found == tonumber(limit) then
     for _, queue in ipairs(served) do
       if redis.call('EXISTS', prefix .. 'q:' .. queue) == 1 then wake(prefix, queue) end
     end

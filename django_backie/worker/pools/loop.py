@@ -99,7 +99,7 @@ class LoopPool:
 
     async def _run(self, attempt: Attempt) -> None:
         slot = self._free.pop()
-        self._board.begin(slot, attempt.lease.id, attempt.latest_end(self._clock.monotonic()))
+        attempt.on_start = functools.partial(self._note_start, slot, attempt)
         try:
             await self._clean()
             # Each asyncio task has a context of its own, so these do not leak into other jobs.
@@ -113,6 +113,9 @@ class LoopPool:
         self._board.end(slot)
         self._free.append(slot)
         self._report(finished)
+
+    def _note_start(self, slot: int, attempt: Attempt) -> None:
+        self._board.begin(slot, attempt.lease.id, attempt.latest_end(self._clock.monotonic()))
 
     async def _clean(self) -> None:
         """Care for the connections of the thread in which async code uses the database, at most once a second."""

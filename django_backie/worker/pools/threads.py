@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections.abc import Callable
@@ -92,12 +93,16 @@ class ThreadPool:
             self._report(self._executor.interrupted(attempt))
             return
         self.last_started = self._clock.monotonic()
-        self._board.begin(slot, attempt.lease.id, attempt.latest_end(self._clock.monotonic()))
+        attempt.on_start = functools.partial(self._begin, slot, attempt)
         hygiene.safely(hygiene.before)
         finished = self._limited(slot, attempt)
         hygiene.safely(hygiene.after, attempt.job.task)
         self._report(finished)
         self._board.end(slot)
+
+    def _begin(self, slot: int, attempt: Attempt) -> None:
+        """Note that the task's own code runs: what waits for a database has not started, and is not charged."""
+        self._board.begin(slot, attempt.lease.id, attempt.latest_end(self._clock.monotonic()))
 
     def _limited(self, slot: int, attempt: Attempt) -> Finished:
         limit = Limit(attempt.job.options.timeout, self._clock)

@@ -49,6 +49,8 @@ end
 
 -- A job that has already killed two workers decides at its next try. No worker holds two of those, lest an innocent one
 -- be buried for the crash of the other.
+local aside = 1000
+
 local function may_take(prefix, worker, record, taken)
   if record.crashes < 2 then return true end
   if taken.dangerous == nil then
@@ -81,7 +83,9 @@ local function claim(prefix, worker, now, limit, mode, given)
   for index, id in ipairs(ids) do
     local record = parse(records[index])
     if bodies[index] and not may_take(prefix, worker, record, taken) then
-      redis.call('ZADD', prefix .. 'q:' .. places[index].queue, places[index].score, id)
+      -- It waits aside for a moment, lest those behind it wait, and comes back to its own place.
+      redis.call('ZADD', prefix .. 's', whole(now + aside), id)
+      redis.call('HSET', prefix .. 'f', id, places[index].score .. '|' .. places[index].queue)
     elseif bodies[index] then
       -- 1: started, as far as anybody will know. A job that was lost once without a trace counts as started from now on.
       local suspect = record.crashes > 1 and 2 or (record.crashes > 0 or record.reason == 'recovered') and 1 or 0
@@ -104,5 +108,5 @@ local function claim(prefix, worker, now, limit, mode, given)
   call_in_chunks('HSET', prefix .. 'w:' .. worker, holds, 500)
   call_in_chunks('HSET', prefix .. 'h', written, 500)
   mark(prefix, marked)
-  return answer, queues
+  return answer, queues, #ids
 end

@@ -23,9 +23,9 @@ local function charge(prefix, id, score, queue, record, now)
   end
 end
 
-local function hand_back(prefix, id, score, queue, record)
+local function hand_back(prefix, id, score, queue, record, reason)
   record.attempt = record.attempt - 1
-  record.state, record.reason = 'Q', 'recovered'
+  record.state, record.reason = 'Q', reason
   make_ready(prefix, id, queue, score)
 end
 
@@ -42,7 +42,8 @@ local function recover(prefix, worker, now, begun)
       if (begun and begun[id]) or (not begun and started ~= '0') then
         charge(prefix, id, score, queue, record, now)
       else
-        hand_back(prefix, id, score, queue, record)
+        -- Whose start nobody could know of counts as started from now on (include/claim.lua).
+        hand_back(prefix, id, score, queue, record, begun and '' or 'recovered')
       end
       touch(record, now)
       redis.call('HSET', prefix .. 'h', id, format(record))

@@ -47,10 +47,11 @@ local function queues_of(prefix, mode, given)
   return queues
 end
 
--- A job that has already killed two workers decides at its next try. No worker holds two of those, lest an innocent one
--- be buried for the crash of the other.
+-- How long a job waits aside that this worker may not take now, in ms.
 local aside = 1000
 
+-- A job that has already killed two workers decides at its next try. No worker holds two of those, lest an innocent one
+-- be buried for the crash of the other.
 local function may_take(prefix, worker, record, taken)
   if record.crashes < 2 then return true end
   if taken.dangerous == nil then

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -27,6 +28,14 @@ TASKS = {
             "URL": os.environ.get("BACKIE_LIFECYCLE_REDIS", REDIS),
             "NAMESPACE": DIRECTORY.name,
             "TASK_MODULES": os.environ.get("BACKIE_LIFECYCLE_MODULES", "").split(),
+            **json.loads(os.environ.get("BACKIE_LIFECYCLE_OPTIONS", "{}")),
         },
     }
 }
+if os.environ.get("BACKIE_LIFECYCLE_QUIET"):
+    # A line for each of a million jobs would cost more than the jobs.
+    LOGGING = {
+        "version": 1,
+        "handlers": {"console": {"class": "logging.StreamHandler"}},
+        "loggers": {"django_backie": {"handlers": ["console"], "level": "WARNING"}},
+    }

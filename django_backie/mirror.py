@@ -10,14 +10,13 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connections, transaction
 
+from . import upsert
 from .broker.replies import Record, Snapshot
 from .cleansing import STARS
 from .compat import DEFAULT_TASK_QUEUE_NAME
@@ -42,27 +41,6 @@ _BAD_VALUE = (DataError, IntegrityError, ValidationError, ArithmeticError, Looku
 
 Unpack = Callable[[str, str], Job]
 Describe = Callable[[Job], dict[str, Any]]
-
-# What an update may change; the rest is written by the insert only.
-CHANGING = (
-    "state",
-    "reason",
-    "body",
-    "result",
-    "error_class",
-    "error_message",
-    "attempt",
-    "crashes",
-    "worker",
-    "run_after",
-    "started_at",
-    "last_attempted_at",
-    "finished_at",
-    "version",
-)
-
-# What an atomic attempt has committed together with its effects, whatever Redis says later.
-SETTLED = {"state", "reason", "result", "error_class", "error_message", "finished_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +95,11 @@ def _write_chunk(pairs: Sequence[tuple[Job, Snapshot]], alias: str, describe: De
     """Write pairs in one transaction; where the database refuses a value, find the one and leave it out."""
     try:
         with transaction.atomic(using=alias):
-            count = _upsert([_row(job, snapshot, describe) for job, snapshot in pairs], alias)
-            versions = _versions(pairs, alias, count)
+            open_pairs = _open(pairs, alias)
+            count = upsert.write([_row(job, snapshot, describe) for job, snapshot in open_pairs], alias)
+            versions = _versions(open_pairs, alias, count)
             # A newer snapshot bears the same attempts, unless Redis has lost them: then they count for nothing.
-            _insert_attempts([pair for pair in pairs if versions.get(pair[0].id) == pair[1].version], alias)
+            _insert_attempts([pair for pair in open_pairs if versions.get(pair[0].id) == pair[1].version], alias)
     except _BAD_VALUE as error:
         if len(pairs) == 1:
             logger.exception("job %s cannot be written to %r", pairs[0][0].id, alias)
@@ -207,51 +186,16 @@ def _error_of(last: Mapping[str, Any], record: Record) -> Mapping[str, Any]:
     return last if "c" in last else {}
 
 
-def _upsert(rows: Sequence[JobRow], alias: str) -> int | None:
-    """Write rows; answer how many have taken what they were given, where the database tells."""
-    connection = connections[alias]
-    fields = list(_model("Job")._meta.concrete_fields)
-    sql = _upsert_sql(alias, len(rows))
-    values = [field.get_db_prep_save(getattr(row, field.attname), connection) for row in rows for field in fields]
-    with connection.cursor() as cursor:
-        cursor.execute(sql, values)
-        return None if connection.vendor == "mysql" else cursor.rowcount
+def _open(pairs: Sequence[tuple[Job, Snapshot]], alias: str) -> Sequence[tuple[Job, Snapshot]]:
+    """Return the pairs whose rows have not succeeded, where the statement itself cannot see to it.
 
-
-@cache
-def _upsert_sql(alias: str, count: int) -> str:
-    connection = connections[alias]
-    quote = connection.ops.quote_name
-    meta = _model("Job")._meta
-    one = f"({', '.join(['%s'] * len(meta.concrete_fields))})"
-    return _template(connection.vendor).format(
-        table=quote(meta.db_table),
-        columns=", ".join(quote(field.column) for field in meta.concrete_fields),
-        rows=", ".join([one] * count),
-        id=quote("id"),
-        version=quote("version"),
-        updates=", ".join(_update(connection, name) for name in CHANGING),
-    )
-
-
-def _update(connection: Any, name: str) -> str:
-    """Return the assignment of one column."""
-    column, version = connection.ops.quote_name(name), connection.ops.quote_name("version")
-    is_mysql = connection.vendor == "mysql"
-    new = f"VALUES({column})" if is_mysql else f"excluded.{column}"
-    table = connection.ops.quote_name(_model("Job")._meta.db_table)
-    if name == "started_at":
-        # A job brought back from its row does not remember when it first began; the row does.
-        new = f"COALESCE({new}, {table}.{column})"
-    if name in SETTLED:
-        new = f"CASE WHEN {table}.{connection.ops.quote_name('settled')} THEN {table}.{column} ELSE {new} END"
-    return f"{column} = IF(VALUES({version}) > {version}, {new}, {column})" if is_mysql else f"{column} = {new}"
-
-
-@cache
-def _template(vendor: str) -> str:
-    lines = (files(__package__) / "sql" / f"upsert_{vendor}.sql").read_text().splitlines()
-    return "\n".join(line for line in lines if not line.startswith("--"))
+    What has succeeded stays so: a server that lost its last writes may have the job run once more.
+    """
+    if connections[alias].vendor != "mysql":
+        return pairs
+    rows = _model("Job")._default_manager.using(alias).filter(pk__in=[job.id for job, _ in pairs])
+    over = {str(job_id) for job_id in rows.filter(state=State.SUCCESSFUL, settled=False).values_list("pk", flat=True)}
+    return [pair for pair in pairs if pair[0].id not in over]
 
 
 def _versions(pairs: Sequence[tuple[Job, Snapshot]], alias: str, taken: int | None) -> dict[str, int]:

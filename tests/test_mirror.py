@@ -196,6 +196,32 @@ def test_an_attempt_of_which_redis_knows_nothing_any_more_leaves_no_trace() -> N
     assert (row_of(job).state, row_of(job).attempts.count()) == ("READY", 0)
 
 
+def test_a_job_that_has_succeeded_stays_so_whatever_a_server_tells_that_has_lost_its_end() -> None:
+    job = make_job()
+    write(snapshot_of(job, 5, State.SUCCESSFUL, attempts=(note(1, "succeeded", v="1"),)))
+    write(snapshot_of(job, 6, State.RUNNING), snapshot_of(make_job(), 6))
+    write(snapshot_of(job, 7, State.SUCCESSFUL, attempts=(note(3, "succeeded", v="2"),)))
+
+    found = row_of(job)
+    assert (found.state, found.version, found.result) == ("SUCCESSFUL", 5, "1")
+    assert [attempt.number for attempt in found.attempts.all()] == [1]
+
+
+def test_the_first_success_that_redis_tells_completes_what_an_atomic_attempt_has_settled() -> None:
+    job = make_job()
+    row(job, state="SUCCESSFUL", settled=True, result="1", version=3)
+    lost = note(1, "lost")
+    write(snapshot_of(job, 5, State.READY, crashes=1, attempts=(lost,)))
+    assert (row_of(job).state, row_of(job).settled, row_of(job).crashes) == ("SUCCESSFUL", True, 1)
+
+    write(snapshot_of(job, 6, State.SUCCESSFUL, crashes=1, attempts=(lost, note(2, "succeeded", v="1"))))
+    assert (row_of(job).state, row_of(job).settled, row_of(job).result) == ("SUCCESSFUL", False, "1")
+    assert row_of(job).attempts.count() == 2
+
+    write(snapshot_of(job, 7, State.SUCCESSFUL, attempts=(note(5, "succeeded", v="1"),)))
+    assert row_of(job).attempts.count() == 2
+
+
 def test_rows_that_are_newer_than_their_snapshots_are_told() -> None:
     behind, same, new = make_job(), make_job(database="other"), make_job()
     row(behind, version=999)

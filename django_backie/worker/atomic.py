@@ -94,7 +94,7 @@ def _settle(attempt: Attempt, outcome: Succeeded) -> None:
 
 def _earlier_outcome(attempt: Attempt) -> Outcome | None:
     """Return the outcome of an attempt that has settled the job, if there was one."""
-    row = _row(attempt).filter(settled=True).values_list("result").first()
+    row = _row(attempt).filter(state=State.SUCCESSFUL).values_list("result").first()
     return None if row is None else Succeeded(row[0] or "null")
 
 

@@ -16,6 +16,7 @@ from django.db.models.fields.json import KeyTransform
 from ... import compat, control, registry
 from ...backend import RedisBackend
 from ...broker import inspect
+from ...chaos import command as chaos
 from ...core import ids
 from ...exceptions import BackieError
 
@@ -44,6 +45,9 @@ class Command(BaseCommand):
             action.add_argument("ids", nargs="+", metavar="ID")
             action.add_argument("--database", help="the alias whose table has the jobs (the first of DATABASES)")
         self._add_erase(actions)
+        chaos.add_arguments(
+            actions.add_parser("chaos", help="strike workers of its own with faults, and check the promise")
+        )
 
     @staticmethod
     def _add_erase(actions: Any) -> None:
@@ -58,6 +62,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, action: str, **options: Any) -> None:
         """Run a subcommand."""
         try:
+            if action == "chaos":
+                self._chaos(options)
+                return
             backend = compat.get_backend(options["backend"] or compat.default_alias())
             if not isinstance(backend, RedisBackend):
                 msg = f"{backend.alias} is {type(backend).__qualname__}, not a RedisBackend"
@@ -119,6 +126,15 @@ class Command(BaseCommand):
             raise CommandError(msg)
         erased = sum(control.erase(keys, using=alias) for alias, keys in found.items() if keys)
         self.stdout.write(self.style.SUCCESS(f"{erased} job(s) erased"))
+
+    def _chaos(self, options: dict[str, Any]) -> None:
+        # None of the project's backends has anything to do with it.
+        if code := chaos.run(options, self._say):
+            sys.exit(code)
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
 
     @staticmethod
     def _is_confirmed() -> bool:

@@ -1,0 +1,236 @@
+"""The ten invariants: one judgement for all campaigns, over frozen facts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from .facts import Execution, Facts, Order, Outages, Remains, Row
+from .kinds import FAILED, KINDS, SUCCESSFUL
+from .layout import NAMESPACE
+
+FINAL = {SUCCESSFUL, FAILED, "CANCELLED"}
+CRASH_CAP = 3
+KILLED = "killed its worker"
+# Seconds in which a crash reaches the database while both are there.
+MOMENT = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One thing that should not be. ``job`` is empty where it is not about one job."""
+
+    invariant: str
+    job: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """One invariant. Without a judge it does not apply, for the reason in ``absent``."""
+
+    name: str
+    text: str
+    judge: Callable[[View], Iterator[Violation]] | None = None
+    absent: str = ""
+
+
+class View:
+    """The facts, looked up by job."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.orders = {order.job: order for order in facts.orders}
+        self.rows = {row.job: row for row in facts.rows}
+
+    @cached_property
+    def executions(self) -> dict[str, list[Execution]]:
+        """Return the executions of each job."""
+        found: dict[str, list[Execution]] = defaultdict(list)
+        for execution in self.facts.executions:
+            found[execution.job].append(execution)
+        return dict(found)
+
+    @cached_property
+    def successes(self) -> Counter[str]:
+        """Return how many successful attempts the table has of each job."""
+        return Counter(ended.job for ended in self.facts.ended if ended.outcome == "succeeded")
+
+    @cached_property
+    def children(self) -> Counter[str]:
+        """Return how many jobs each job has enqueued."""
+        return Counter(order.parent for order in self.facts.orders if order.parent)
+
+    def of_kind(self, *, atomic: bool) -> Iterator[Order]:
+        """Yield the orders of atomic jobs, or of the others."""
+        return (order for order in self.facts.orders if KINDS[order.kind].atomic is atomic)
+
+
+def check(facts: Facts) -> tuple[Violation, ...]:
+    """Return everything that is wrong with the facts."""
+    view = View(facts)
+    return tuple(
+        violation for invariant in INVARIANTS if invariant.judge is not None for violation in invariant.judge(view)
+    )
+
+
+def lost(facts: Facts) -> list[str]:
+    """Return the jobs that were committed and have not run, or not ended."""
+    view = View(facts)
+    return [order.job for order in facts.orders if _is_lost(view, order.job)]
+
+
+def ghosts(facts: Facts) -> list[str]:
+    """Return the jobs that have run, or have a row, though nothing of them was committed."""
+    view = View(facts)
+    return sorted((view.executions.keys() | view.rows.keys()) - view.orders.keys())
+
+
+def duplicates(facts: Facts) -> list[str]:
+    """Return the jobs whose body ran to its end more than once."""
+    ends = Counter(execution.job for execution in facts.executions if execution.succeeded)
+    return [job for job, count in ends.items() if count > 1]
+
+
+def _is_lost(view: View, job: str) -> bool:
+    row = view.rows.get(job)
+    return row is None or row.state not in FINAL or job not in view.executions
+
+
+def _i1(view: View) -> Iterator[Violation]:
+    for order in view.facts.orders:
+        row, runs = view.rows.get(order.job), len(view.executions.get(order.job, ()))
+        expected = KINDS[order.kind].ends
+        if row is None:
+            yield Violation("I1", order.job, f"a {order.kind} job with a row", "no row")
+        elif row.state not in FINAL:
+            yield Violation("I1", order.job, f"a {order.kind} job that has ended", _shown(row, runs))
+        elif not runs:
+            yield Violation("I1", order.job, f"a {order.kind} job that has run", _shown(row, runs))
+        elif row.state != expected and not _was_killed(row):
+            yield Violation("I1", order.job, f"a {order.kind} job that ends {expected}", _shown(row, runs))
+
+
+def _shown(row: Row, runs: int) -> str:
+    why = "; ".join(part for part in (row.reason, row.error) if part)
+    attempts = f"attempt {row.attempt} of {row.max_attempts}, {row.crashes} crash(es), {runs} run(s)"
+    return f"{row.state}, {attempts}{f': {why}' if why else ''}"
+
+
+def _was_killed(row: Row) -> bool:
+    """Tell whether a job was buried: kills strike the innocent too, and three are enough."""
+    return row.state == FAILED and row.reason.startswith(KILLED) and row.crashes >= CRASH_CAP
+
+
+def _i2(view: View) -> Iterator[Violation]:
+    for job in ghosts(view.facts):
+        runs = len(view.executions.get(job, ()))
+        state = view.rows[job].state if job in view.rows else "no row"
+        yield Violation("I2", job, "nothing of a job that was not committed", f"{runs} run(s), {state}")
+
+
+def _i3(view: View) -> Iterator[Violation]:
+    for row in view.facts.rows:
+        if row.attempt > row.max_attempts:
+            yield Violation("I3", row.job, f"at most {row.max_attempts} attempts", f"{row.attempt}")
+        if row.crashes > CRASH_CAP + 1:
+            yield Violation("I3", row.job, f"at most {CRASH_CAP + 1} crashes", f"{row.crashes}")
+    for order in view.facts.orders:
+        runs = view.executions.get(order.job, [])
+        most = CRASH_CAP + 1 + sum(_is_forgotten(run.started, view.facts.outages) for run in runs)
+        if order.kind == "poison" and len(runs) > most:
+            yield Violation("I3", order.job, f"at most {most} runs of a poison pill", f"{len(runs)}")
+
+
+def _is_forgotten(crash: float, outages: Outages) -> bool:
+    """Tell whether nobody can know of a crash: Redis lost its memory before it could be written to the database."""
+    written = _written_by(crash, outages)
+    return any(crash < end and start < written for start, end in outages.wipes)
+
+
+def _written_by(crash: float, outages: Outages) -> float:
+    """Return when a crash is in the database: a moment later, or a moment after the database is back."""
+    at = crash + MOMENT
+    for start, end in sorted(outages.unwritable):
+        if start < at < end + MOMENT:
+            at = end + MOMENT
+    return at
+
+
+def _i4(view: View) -> Iterator[Violation]:
+    for job, row in view.rows.items():
+        most = int(row.state == SUCCESSFUL)
+        if view.successes[job] > most:
+            expected = f"{most} accepted completion(s) of a {row.state} job"
+            yield Violation("I4", job, expected, f"{view.successes[job]}")
+
+
+def _i7(view: View) -> Iterator[Violation]:
+    quiet = view.facts.quiet
+    for job in quiet.marked:
+        yield Violation("I7", job, "no change that is not mirrored yet", "marked as changed")
+    for job, state in quiet.jobs.items():
+        row = view.rows.get(job)
+        if row is None:
+            yield Violation("I7", job, "a row of every job in Redis", f"no row, in Redis {state}")
+        elif row.state != state:
+            yield Violation("I7", job, "the same state in the row and in Redis", f"row {row.state}, Redis {state}")
+
+
+def _i8(view: View) -> Iterator[Violation]:
+    over = view.facts.over
+    known = re.compile("|".join(view.facts.known_keys))
+    prefix = f"{NAMESPACE}:{{0}}:"
+    for key in over.keys:
+        if not key.startswith(prefix) or not known.fullmatch(key.removeprefix(prefix)):
+            yield Violation("I8", "", "only keys that the package declares", key)
+    for job in over.held:
+        yield Violation("I8", job, "no lease after the workers' stop", "held")
+    for worker in over.workers:
+        yield Violation("I8", "", "no worker after the workers' stop", worker)
+    for job in over.marked:
+        yield Violation("I8", job, "no mark after the workers' stop", "marked as changed")
+    yield from _i8_jobs(over)
+
+
+def _i8_jobs(over: Remains) -> Iterator[Violation]:
+    for job, state in over.jobs.items():
+        if state in FINAL:
+            yield Violation("I8", job, "no job in Redis that has ended", state)
+
+
+def _i9(view: View) -> Iterator[Violation]:
+    happened = Counter(view.facts.effects)
+    successful = 0
+    for order in view.of_kind(atomic=True):
+        row = view.rows.get(order.job)
+        due = int(row is not None and row.state == SUCCESSFUL)
+        successful += due
+        state = row.state if row is not None else "no row"
+        if happened[order.job] != due:
+            yield Violation("I9", order.job, f"{due} effect(s) of a job that is {state}", f"{happened[order.job]}")
+        children = KINDS[order.kind].children
+        if children is not None and view.children[order.job] != due * children:
+            yield Violation("I9", order.job, f"{due * children} job(s) enqueued", f"{view.children[order.job]}")
+    for job in happened.keys() - view.orders.keys():
+        yield Violation("I9", job, "no effect of a job that was not committed", f"{happened[job]}")
+    if view.facts.counter != successful:
+        yield Violation("I9", "", f"a counter of {successful}, the successful atomic jobs", f"{view.facts.counter}")
+
+
+INVARIANTS = (
+    Invariant("I1", "what is committed has run and ended", _i1),
+    Invariant("I2", "what is rolled back never runs", _i2),
+    Invariant("I3", "attempts and crashes stay within their limits", _i3),
+    Invariant("I4", "at most one completion of a job is accepted", _i4),
+    Invariant("I5", "a unique key has at most one live job", absent="no unique keys yet"),
+    Invariant("I6", "a concurrency limit holds at every instant", absent="no concurrency limits yet"),
+    Invariant("I7", "the job table agrees with Redis 5 s after the last job", _i7),
+    Invariant("I8", "nothing is left behind in Redis", _i8),
+    Invariant("I9", "effects of atomic jobs have happened exactly once", _i9),
+    Invariant("I10", "a batch's callback fires exactly once", absent="no batches yet"),
+)

@@ -1,0 +1,99 @@
+"""The tasks of a campaign. Each writes down that it runs; what it does besides is its kind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import AbstractContextManager
+from typing import Any
+
+from django.db import connection, transaction
+
+from ..task_definition import task
+from . import executions, tables
+from .facts import Order
+from .layout import Layout
+
+_EXECUTIONS = Layout.read().executions
+# Many short ones: a campaign takes the database away for seconds, and that is not what is to end these jobs.
+PATIENT: dict[str, Any] = {"max_attempts": 30, "backoff": [0.3, 0.6, 1.2]}
+
+
+def _recorded(context: Any) -> AbstractContextManager[None]:
+    return executions.recorded(_EXECUTIONS, context.task_result.id, context.attempt)
+
+
+@task(takes_context=True)
+def quick(context: Any, number: int) -> int:
+    """Do next to nothing."""
+    with _recorded(context):
+        return number + 1
+
+
+@task(takes_context=True)
+async def swift(context: Any, number: int) -> int:
+    """Do next to nothing in the event loop."""
+    with _recorded(context):
+        await asyncio.sleep(0.01)
+        return number + 1
+
+
+@task(takes_context=True)
+def slow(context: Any, seconds: float) -> None:
+    """Take a while, in the middle of which anything may happen."""
+    with _recorded(context):
+        time.sleep(seconds)
+
+
+@task(takes_context=True, max_attempts=4, backoff=[0.2, 0.4, 0.8])
+def unsteady(context: Any, failures: int) -> None:
+    """Fail the first times."""
+    with _recorded(context):
+        if context.attempt <= failures:
+            msg = f"attempt {context.attempt} fails"
+            raise RuntimeError(msg)
+
+
+@task(takes_context=True, max_attempts=2, backoff=[0.3])
+def hopeless(context: Any) -> None:
+    """Fail always."""
+    with _recorded(context):
+        msg = "as always"
+        raise RuntimeError(msg)
+
+
+@task(takes_context=True)
+def poison(context: Any) -> None:
+    """Kill the process that runs this, as the kernel does when memory is short."""
+    with _recorded(context):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task(takes_context=True, **PATIENT)
+def chain(context: Any) -> None:
+    """Enqueue another job in a transaction; whoever runs this twice enqueues twice."""
+    with _recorded(context), transaction.atomic():
+        _enqueue_next(context)
+
+
+@task(takes_context=True, atomic=True, **PATIENT)
+def effect(context: Any) -> None:
+    """Count, and write a row: both exactly once."""
+    with _recorded(context), connection.cursor() as cursor:
+        tables.take_effect(cursor, context.task_result.id)
+
+
+@task(takes_context=True, atomic=True, **PATIENT)
+def link(context: Any) -> None:
+    """Do what ``effect`` does, and enqueue another job: that, too, exactly once."""
+    with _recorded(context), connection.cursor() as cursor:
+        tables.take_effect(cursor, context.task_result.id)
+        _enqueue_next(context)
+
+
+def _enqueue_next(context: Any) -> None:
+    following = quick.delay(0)
+    with connection.cursor() as cursor:
+        tables.insert_orders(cursor, [Order(following.id, "quick", context.task_result.id)])

@@ -19,7 +19,7 @@ from django_backie.chaos.facts import Facts
 from tests.lifecycle.conftest import ROOT, until
 from tests.servers import binary
 
-pytestmark = pytest.mark.lifecycle
+pytestmark = [pytest.mark.lifecycle, pytest.mark.long]
 
 # Without those that take whole workers away for seconds, and poison, whose third try comes after half a minute.
 BRISK = "kill-child,kill-duties,script-flush,cut,flushall,redis-kill,kill-producer,die-after-commit,database-down"

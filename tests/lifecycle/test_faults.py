@@ -22,7 +22,7 @@ from tests.soak.marks import Event, events, release
 
 from .conftest import ROOT, Project, WorkerProcess, until
 
-pytestmark = pytest.mark.lifecycle
+pytestmark = [pytest.mark.lifecycle, pytest.mark.long]
 
 LEASE = 3.0
 

@@ -1,0 +1,100 @@
+"""A broker whose server's clock the tests set, and a look at all that it keeps in Redis."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from hashlib import sha1
+from typing import Any
+
+import redis
+
+from django_backie.broker import replies, scripts
+from django_backie.broker.redis import RedisBroker
+from django_backie.conf import Config
+
+from .reference import START
+
+ASKING_THE_SERVER = "redis.call('TIME')"
+ASKING_THE_TEST = "redis.call('HMGET', prefix .. 'clock', 'seconds', 'micros')"
+
+
+@functools.cache
+def clocked(name: str) -> scripts.Script:
+    """Return a script that takes the time from the test; nothing else of it is changed."""
+    script = scripts.load(name)
+    source = script.source.replace(ASKING_THE_SERVER, ASKING_THE_TEST)
+    return replace(script, source=source, sha=sha1(source.encode(), usedforsecurity=False).hexdigest())
+
+
+class ClockedBroker(RedisBroker):
+    """The broker on a server whose clock stands still until it is set. ``now`` is milliseconds."""
+
+    def __init__(self, config: Config, client: redis.Redis) -> None:
+        super().__init__(config, client)
+        self.now = START
+
+    @property
+    def now(self) -> int:
+        return self._now
+
+    @now.setter
+    def now(self, now: int) -> None:
+        self._now = now
+        micros = now % 1000 * 1000 + 999  # less than a millisecond, so it must not count
+        self.client.hset(self.keys["clock"], mapping={"seconds": now // 1000, "micros": micros})
+
+    def _run(self, verb: str, rest: list[Any], /, **named: Any) -> Any:
+        return clocked(verb).call(self.client, self.keys, rest, **named)
+
+    def clear(self) -> None:
+        """Delete the namespace."""
+        keys = list(self.client.scan_iter(f"{self.keys.prefix}*", count=1000))
+        self.client.delete(self.keys["clock"], *keys)
+
+
+def view(broker: ClockedBroker, queues: list[str], workers: list[str]) -> dict[str, Any]:
+    """Return everything that Redis keeps for the given queues and workers, in the form of ``Reference.view``."""
+    keys = broker.keys
+    pipe = broker.client.pipeline(transaction=False)
+    for name in ("b", "h", "f", "wi"):
+        pipe.hgetall(keys[name])
+    for name in ("s", "w", "d", "x", "e"):
+        pipe.zrange(keys[name], 0, -1, withscores=True)
+    pipe.smembers(keys["qs"])
+    pipe.smembers(keys["ws"])
+    pipe.get(keys["clk"])
+    pipe.get(keys["epoch"])
+    markers = ["k", "kn", *(f"k:{queue}" for queue in queues)]
+    for name in markers:
+        pipe.exists(keys[name])
+    for queue in queues:
+        pipe.zrange(keys.queue(queue), 0, -1)
+    for worker in workers:
+        pipe.hgetall(keys.held(worker))
+    bodies, records, own, infos, *rest = pipe.execute()
+    waiting, leases, marks, expiring, tombstones, known, stopping, last_tick, epoch, *rest = rest
+    here, rest = rest[: len(markers)], rest[len(markers) :]
+    ready, held = rest[: len(queues)], rest[len(queues) :]
+    return {
+        "bodies": bodies,
+        "records": {job_id: replies.record(text) for job_id, text in records.items()},
+        "ready": {queue: ids for queue, ids in zip(queues, ready, strict=True) if ids},
+        "waiting": dict(waiting),
+        "own places": own.keys(),
+        "held": {
+            job_id: (worker, int(hold.split("|")[0]), hold.split("|")[1])
+            for worker, holds in zip(workers, held, strict=True)
+            for job_id, hold in holds.items()
+        },
+        "leases": dict(leases),
+        "infos": infos,
+        "stopping": stopping,
+        "marks": dict(marks),
+        "expiring": dict(expiring),
+        "tombstones": dict(tombstones),
+        "queues": known,
+        "markers": {name for name, there in zip(markers, here, strict=True) if there},
+        "last tick": None if last_tick is None else int(last_tick),
+        "epoch": epoch,
+    }

@@ -1,0 +1,478 @@
+"""The broker as it is meant: a plain reference in Python, without Redis, that is easy to see through.
+
+It has the verbs of ``RedisBroker``, takes the same arguments and gives the same answers. Times are milliseconds; the
+clock is ``now``, which the tests move as they like.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django_backie.broker import replies
+from django_backie.broker.redis import MOST_UNMIRRORED, Restored
+from django_backie.broker.replies import Arrival, Ending, Lease, Record, Snapshot, Ticked, Turn
+from django_backie.core.job import Packed
+
+START = 1_790_000_000_000
+LEASE = 15_000
+CRASH_DELAY = 30_000
+CRASH_LIMIT = 3
+ASIDE = 1000
+TOMBSTONE = 3_600_000
+MOST_NOTES = 50
+DAY = 86_400_000
+KEEP = {"D": 7 * DAY, "F": 30 * DAY, "C": 30 * DAY}
+ENDED = {"D", "F", "C"}
+
+
+@dataclass
+class Job:
+    """One job. ``place`` is where it stands, or stood last, among the ready ones of its queue."""
+
+    id: str
+    queue: str
+    priority: int
+    body: str
+    place: tuple[int, int] = (0, 0)
+    state: str = "Q"
+    tried: bool = False
+    version: int = 0
+    attempt: int = 0
+    crashes: int = 0
+    worker: str = ""
+    first: int | None = None
+    started: int | None = None
+    finished: int | None = None
+    due: int | None = None
+    reason: str = ""
+    notes: list[dict[str, Any]] = field(default_factory=list)
+    keeps_place: bool = False
+    # Until when it stands aside, though it is ready: its worker has a dangerous job already.
+    aside: int | None = None
+    token: int = 0
+    # What the worker's hold says: "0" taken, "1" begun (or suspected to be), "2" has killed two workers already.
+    begun: str = "0"
+
+    @property
+    def waits_until(self) -> int | None:
+        return self.due if self.state in {"S", "Y"} else self.aside
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ENDED
+
+    def note(self, note: dict[str, Any]) -> None:
+        self.notes = [*self.notes, note][-MOST_NOTES:]
+
+    def record(self) -> Record:
+        """Return what a reader of Redis is told."""
+        if not self.tried:
+            return Record(replies.STATES[self.state], due=_seconds(self.due))
+        return Record(
+            state=replies.STATES[self.state],
+            version=self.version,
+            attempt=self.attempt,
+            crashes=self.crashes,
+            worker=self.worker,
+            first_started=_seconds(self.first),
+            started=_seconds(self.started),
+            finished=_seconds(self.finished),
+            due=_seconds(self.due),
+            reason=self.reason,
+            attempts=tuple(self.notes),
+        )
+
+    def lease(self) -> Lease:
+        """Return the right to run the attempt that goes on."""
+        first = (self.first or 0) / 1000
+        return Lease(self.id, self.token, self.attempt, self.crashes, self.body, first, replies.history(self.notes))
+
+
+class Reference:
+    """Queues, leases and job records of one namespace, as they should be."""
+
+    def __init__(
+        self, *, mirrored: bool = True, bounds: Mapping[str, int] | None = None, most_unmirrored: int = MOST_UNMIRRORED
+    ) -> None:
+        self.mirrored = mirrored
+        self.bounds = bounds or {}
+        self.most_unmirrored = most_unmirrored
+        self.now = START
+        self.number = 0
+        self.jobs: dict[str, Job] = {}
+        self.leases: dict[str, int] = {}
+        self.infos: dict[str, str] = {}
+        self.stopping_workers: set[str] = set()
+        self.marks: dict[str, int] = {}
+        self.expiring: dict[str, int] = {}
+        self.tombstones: dict[str, int] = {}
+        self.queues: set[str] = set()
+        self.markers: set[str] = set()
+        self.last_tick: int | None = None
+        self.epoch: str | None = None
+
+    # --- what callers do ---
+
+    def enqueue(self, jobs: Sequence[Packed]) -> list[Arrival]:
+        return [self._add(job) for job in jobs]
+
+    def _add(self, packed: Packed) -> Arrival:
+        if packed.id in self.jobs:
+            return Arrival.PRESENT
+        bound = self.bounds.get(packed.queue, self.bounds.get("*"))
+        if bound is not None and len(self._ready(packed.queue)) >= bound:
+            return Arrival.FULL
+        job = Job(packed.id, packed.queue, packed.priority, packed.body)
+        self.jobs[job.id] = job
+        self._know(job.queue)
+        due = None if packed.run_after is None else round(packed.run_after * 1000)
+        if due is not None and due > self.now:
+            job.state, job.due = "S", due
+            self._wake(job.queue)
+        else:
+            self._append(job)
+        self._mark(job, self.now)
+        return Arrival.ADDED
+
+    def cancel(self, ids: Sequence[str], reason: str = "") -> list[str]:
+        def cancel(job: Job) -> str:
+            if job.state == "R" or job.ended:
+                return "RUNNING" if job.state == "R" else "ENDED"
+            job.keeps_place, job.aside = False, None
+            job.state, job.reason, job.finished, job.due = "C", reason, self.now, None
+            self._write(job)
+            return "OK"
+
+        return self._each(ids, cancel)
+
+    def hasten(self, ids: Sequence[str]) -> list[str]:
+        def hasten(job: Job) -> str:
+            if job.state == "R" or job.ended:
+                return "RUNNING" if job.state == "R" else "ENDED"
+            if job.state == "Q" and job.aside is None:
+                return "READY"
+            job.keeps_place, job.aside = False, None
+            self._append(job)
+            self._write(job)
+            return "OK"
+
+        return self._each(ids, hasten)
+
+    def _each(self, ids: Sequence[str], change: Callable[[Job], str]) -> list[str]:
+        return [change(self.jobs[job_id]) if job_id in self.jobs else "GONE" for job_id in ids]
+
+    def restore(self, jobs: Sequence[Restored], *, revive: bool = False) -> list[int]:
+        return [self._restore(job, revive=revive) for job in jobs]
+
+    def _restore(self, row: Restored, *, revive: bool) -> int:
+        job = self.jobs.get(row.id)
+        if job and not (revive and job.ended):
+            return 0
+        _, queue, priority, *_ = row.body.split("\n")
+        job = job or Job(row.id, queue, int(priority), row.body)
+        job.queue, job.priority, job.body = queue, int(priority), row.body
+        job.attempt, job.crashes, job.finished = row.attempt, row.crashes, None
+        job.version = max(job.version, row.version)
+        job.notes = job.notes or list(row.attempts)
+        self.jobs[job.id] = job
+        self.expiring.pop(job.id, None)
+        self._know(queue)
+        due = None if row.due is None else round(row.due * 1000)
+        if due is not None and due > self.now:
+            job.state, job.due, job.reason = "S", due, ""
+        else:
+            self._append(job)
+            # A row's time is told on, even if it has passed.
+            job.due = due
+        self._write(job)
+        return job.version
+
+    def erase(self, ids: Sequence[str]) -> int:
+        if not ids:
+            return 0
+        self.tombstones = {job_id: end for job_id, end in self.tombstones.items() if end > self.now}
+        count = 0
+        for job_id in ids:
+            count += job_id in self.jobs
+            self._remove(job_id)
+            self.tombstones[job_id] = self.now + TOMBSTONE
+        return count
+
+    def drop(self, versions: Mapping[str, int]) -> int:
+        """Remove what is older than its row; a job that was never tried is older than any."""
+        old = [job for job in self.jobs.values() if job.id in versions and job.version < versions[job.id]]
+        for job in old:
+            self._remove(job.id)
+        return len(old)
+
+    # --- what workers do ---
+
+    def join(self, worker: str, info: str = "{}") -> None:
+        self.leases[worker] = self.now + LEASE
+        self.infos[worker] = info
+
+    def leave(self, worker: str) -> bool:
+        if self._held_by(worker):
+            return False
+        self._forget(worker)
+        return True
+
+    def turn(
+        self,
+        worker: str,
+        endings: Sequence[Ending] = (),
+        limit: int = 0,
+        queues: Sequence[str] = (),
+        mode: str = "all",
+    ) -> Turn:
+        answers = [self._end(worker, ending) for ending in endings]
+        if worker not in self.leases:
+            return Turn(True, answers, [], 0, None)
+        leases = []
+        slow = limit > 0 and len(self.marks) > self.most_unmirrored
+        if limit > 0 and not slow:
+            self._promote()
+            served = list(queues) if mode == "only" else sorted(self.queues - set(queues))
+            leases = self._claim(worker, limit, served, strict=mode == "only")
+            for queue in served:
+                if self._ready(queue):
+                    self._wake(queue)
+        waiting = [due - self.now for due, _, _ in self._waiting()]
+        next_due = 0.2 if slow else max(0, min(waiting)) / 1000 if waiting else None
+        return Turn(False, answers, leases, len(self._held_by(worker)), next_due, slow)
+
+    def _end(self, worker: str, ending: Ending) -> str:
+        job = self.jobs.get(ending.id)
+        if job is None or job.worker != worker:
+            return "STALE"
+        if job.state != "R" or job.token != ending.token:
+            return "DUP" if job.ended else "STALE"
+        state = replies.LETTERS[ending.state]
+        job.state, job.reason, job.due = state, ending.reason, None
+        job.attempt -= ending.refund
+        if ending.note:
+            job.note(*replies.notes(ending.note))
+        if state == "Q":
+            self._wake(job.queue)
+        elif state in {"S", "Y"}:
+            job.due = self.now + round(ending.delay * 1000)
+            job.keeps_place = ending.refund
+        elif job.ended:
+            job.finished = self.now
+        self._write(job)
+        return "OK"
+
+    def _claim(self, worker: str, limit: int, queues: Sequence[str], *, strict: bool) -> list[Lease]:
+        """Hand out the first jobs; strictly queue by queue, or as if all were one queue."""
+        by_queue = [self._ready(queue) for queue in queues]
+        line = [job for jobs in by_queue for job in jobs]
+        if not strict:
+            line.sort(key=lambda job: job.place)
+        dangerous = any(job.begun == "2" for job in self._held_by(worker))
+        leases = []
+        for job in line[:limit]:
+            if job.crashes >= 2 and dangerous:
+                job.aside, job.keeps_place = self.now + ASIDE, True
+                continue
+            dangerous |= job.crashes >= 2
+            suspect = job.crashes == 1 or job.reason == "recovered"
+            job.begun = "2" if job.crashes >= 2 else "1" if suspect else "0"
+            job.state, job.worker, job.attempt = "R", worker, job.attempt + 1
+            job.started, job.finished, job.due = self.now, None, None
+            job.first = self.now if job.first is None else job.first
+            self._write(job)
+            job.token = job.version
+            leases.append(job.lease())
+        return leases
+
+    def is_mine(self, worker: str, job_id: str, token: int) -> bool:
+        return any(job.id == job_id and job.token == token for job in self._held_by(worker))
+
+    def held(self, worker: str) -> list[Lease]:
+        return [job.lease() for job in self._held_by(worker)]
+
+    def renew(self, started: Mapping[str, Collection[str]]) -> dict[str, bool]:
+        for worker in started.keys() & self.leases.keys():
+            self.leases[worker] = self.now + LEASE
+            for job in self._held_by(worker):
+                if job.id in started[worker] and job.begun == "0":
+                    job.begun = "1"
+        return {worker: worker in self.leases for worker in started}
+
+    def stopping(self, workers: Sequence[str]) -> int:
+        known = [worker for worker in workers if worker in self.leases]
+        self.stopping_workers |= set(known)
+        return len(known)
+
+    def bury(self, worker: str, started: Iterable[str] = ()) -> int:
+        return self._recover(worker, set(started))
+
+    def tick(self, interval: float = 0.9) -> Ticked:
+        every = round(interval * 1000)
+        last = self.now - every if self.last_tick is None else self.last_tick
+        if last <= self.now < last + every:
+            return Ticked(0, 0, 0)
+        self.last_tick = self.now
+        hole = self.now - last > LEASE * 2 / 3 or last - self.now > 5000
+        late = [] if hole else [worker for worker, end in self.leases.items() if end <= self.now]
+        if hole:
+            self.leases = dict.fromkeys(self.leases, self.now + LEASE)
+        taken = sum(self._recover(worker, None) for worker in late)
+        promoted = self._promote()
+        for job_id in [job_id for job_id, end in self.expiring.items() if end <= self.now]:
+            del self.jobs[job_id], self.expiring[job_id]
+        return Ticked(len(late), taken, promoted)
+
+    # --- what the mirror does ---
+
+    def take(self, limit: int, offset: int = 0) -> list[Snapshot]:
+        longest_first = sorted(self.marks, key=lambda job_id: (self.marks[job_id], job_id))
+        chosen = [self.jobs[job_id] for job_id in longest_first[offset : offset + limit]]
+        return [Snapshot(job.id, self.marks[job.id], job.body, job.record()) for job in chosen]
+
+    def done(self, versions: Mapping[str, int]) -> list[str]:
+        for job_id, version in versions.items():
+            if self.marks.get(job_id) == version:
+                del self.marks[job_id]
+                if self.jobs[job_id].ended:
+                    del self.jobs[job_id]
+        return [job_id for job_id in versions if job_id in self.tombstones]
+
+    def missing(self, ids: Sequence[str]) -> list[str]:
+        return [job_id for job_id in ids if job_id not in self.jobs]
+
+    def inspect(self, ids: Sequence[str]) -> dict[str, Snapshot]:
+        here = [self.jobs[job_id] for job_id in ids if job_id in self.jobs]
+        return {job.id: Snapshot(job.id, 0, job.body, job.record()) for job in here}
+
+    def lift(self, versions: Mapping[str, int]) -> int:
+        """Raise what is not newer than its row above it."""
+        behind = [job for job in self.jobs.values() if job.id in versions and job.version <= versions[job.id]]
+        for job in behind:
+            job.version = max(versions[job.id], self.now) + 1
+            job.tried = True
+            self._mark(job, job.version)
+        return len(behind)
+
+    def keep(self, identity: str) -> None:
+        self.epoch = identity
+
+    # --- what they share ---
+
+    def _recover(self, worker: str, begun: Collection[str] | None) -> int:
+        held = self._held_by(worker)
+        if worker in self.stopping_workers:
+            begun = ()
+        for job in held:
+            job.attempt -= 1
+            if job.id in begun if begun is not None else job.begun != "0":
+                self._charge(job)
+            else:
+                # Whose start nobody could know of is a suspect from now on.
+                job.state, job.reason = "Q", "recovered" if begun is None else ""
+                self._wake(job.queue)
+            self._write(job)
+        self._forget(worker)
+        return len(held)
+
+    def _charge(self, job: Job) -> None:
+        started = (job.started or 0) / 1000
+        job.note({"n": job.attempt + 1, "w": job.worker, "s": started, "e": self.now / 1000, "o": "lost"})
+        job.crashes += 1
+        job.reason = "recovered"
+        if job.crashes >= CRASH_LIMIT:
+            job.state, job.finished, job.reason = "F", self.now, "killed its worker 3 times"
+        elif job.crashes == 2:
+            job.state, job.due, job.keeps_place = "Y", self.now + CRASH_DELAY, True
+        else:
+            job.state = "Q"
+            self._wake(job.queue)
+
+    def _promote(self) -> int:
+        due = [job for when, _, job in self._waiting() if when <= self.now]
+        for job in due:
+            if job.keeps_place:
+                job.state, job.due, job.reason, job.keeps_place = "Q", None, "", False
+                self._wake(job.queue)
+            else:
+                self._append(job)
+            job.aside = None
+            self._write(job)
+        return len(due)
+
+    def _append(self, job: Job) -> None:
+        """Make a job ready, behind all others of its priority."""
+        self.number += 1
+        job.place = (-job.priority, self.number)
+        job.state, job.due, job.reason = "Q", None, ""
+        self._wake(job.queue)
+
+    def _write(self, job: Job) -> None:
+        """Give a job its next version and mark it. Of one that was never tried, only the mark bore a version."""
+        job.version = max(job.version, self.now) + 1
+        job.tried = True
+        self._mark(job, job.version)
+        if job.ended and not self.mirrored:
+            self.expiring[job.id] = self.now + KEEP[job.state]
+
+    def _mark(self, job: Job, version: int) -> None:
+        if self.mirrored:
+            self.marks[job.id] = version
+
+    def _know(self, queue: str) -> None:
+        if queue not in self.queues:
+            self.queues.add(queue)
+            self.markers.add("kn")
+
+    def _wake(self, queue: str) -> None:
+        self.markers |= {"k", f"k:{queue}"}
+
+    def _forget(self, worker: str) -> None:
+        self.leases.pop(worker, None)
+        self.infos.pop(worker, None)
+        self.stopping_workers.discard(worker)
+
+    def _remove(self, job_id: str) -> None:
+        for keeper in (self.jobs, self.marks, self.expiring):
+            keeper.pop(job_id, None)
+
+    def _ready(self, queue: str) -> list[Job]:
+        ready = [job for job in self.jobs.values() if job.state == "Q" and job.queue == queue and job.aside is None]
+        return sorted(ready, key=lambda job: job.place)
+
+    def _waiting(self) -> list[tuple[int, str, Job]]:
+        """Return the jobs that wait for their time, in the order of their times."""
+        return sorted((job.waits_until, job.id, job) for job in self.jobs.values() if job.waits_until is not None)
+
+    def _held_by(self, worker: str) -> list[Job]:
+        return [job for job in self.jobs.values() if job.state == "R" and job.worker == worker]
+
+    # --- what the tests compare ---
+
+    def view(self) -> dict[str, Any]:
+        """Return everything that is to be found in Redis, in the form of ``clocked.view``."""
+        running = [job for job in self.jobs.values() if job.state == "R"]
+        return {
+            "bodies": {job.id: job.body for job in self.jobs.values()},
+            "records": {job.id: job.record() for job in self.jobs.values() if job.tried},
+            "ready": {queue: [job.id for job in self._ready(queue)] for queue in self.queues if self._ready(queue)},
+            "waiting": {job_id: due for due, job_id, _ in self._waiting()},
+            "own places": {job.id for job in self.jobs.values() if job.keeps_place},
+            "held": {job.id: (job.worker, job.token, job.begun) for job in running},
+            "leases": self.leases,
+            "infos": self.infos,
+            "stopping": self.stopping_workers,
+            "marks": self.marks,
+            "expiring": self.expiring,
+            "tombstones": self.tombstones,
+            "queues": self.queues,
+            "markers": self.markers,
+            "last tick": self.last_tick,
+            "epoch": self.epoch,
+        }
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

@@ -1,0 +1,777 @@
+"""The mistakes, by file: what stands there, what is put in its place, and what that breaks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from django_backie.broker import scripts
+
+LUA = Path(scripts.__file__).parent / "lua"
+
+FREE_WRITE = "begin_with_a_free_write(prefix)\n"
+MARK = "    mark(prefix, {whole(record.version), id})\n"
+TOUCH = "    touch(record, now)\n"
+WRITE = "    redis.call('HSET', h, id, format(record))\n"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One mistake; ``old`` stands exactly once in the file."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    breaks: str
+
+    def applied(self) -> str:
+        """Return the file's text with the mistake in it.
+
+        Raises:
+            LookupError: the file has changed since; the text is not there, or is there more than once.
+        """
+        text = (LUA / self.file).read_text()
+        if text.count(self.old) != 1:
+            msg = f"{self.name}: this stands {text.count(self.old)} times in {self.file}, not once:\n{self.old}"
+            raise LookupError(msg)
+        return text.replace(self.old, self.new)
+
+
+# file -> (name, old, new, what breaks)
+MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
+    "bury.lua": [
+        (
+            "began",
+            "for at = first, #ARGV do begun[ARGV[at]] = true end",
+            "",
+            "No killer of its worker is ever charged.",
+        ),
+        ("marks", "now_ms(), begun)", "now_ms(), nil)", "Whoever saw the death is not believed."),
+    ],
+    "cancel.lua": [
+        ("running", "elseif record.state == 'R' then", "elseif false then", "A job is cancelled while it runs."),
+        (
+            "ended",
+            "elseif ended[record.state] then",
+            "elseif false then",
+            "A successful job turns into a cancelled one.",
+        ),
+        ("due", "    redis.call('ZREM', s, id)\n", "", "A cancelled job comes back when its time has come."),
+        ("place", "    redis.call('HDEL', f, id)\n", "", "The own place of a cancelled job stays for ever."),
+        ("ready", "    redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)\n", "", "A cancelled job runs."),
+        ("shown-due", "whole(now), ''", "whole(now), record.due", "A cancelled retry is still shown as due."),
+        ("version", TOUCH, "", "The mirror takes the cancelled state for an old one."),
+        ("record", WRITE, "", "The job is neither waiting nor cancelled."),
+        ("mark", MARK, "", "The row never learns that the job was cancelled."),
+        ("expire", "    expire(prefix, id, 'C', now)\n", "", "Without a mirror a cancelled job stays for ever."),
+    ],
+    "done.lua": [
+        ("version", "redis.call('ZSCORE', d, id) == version", "true", "What changed since it was taken is lost."),
+        ("unfinished", "text and ended[string.sub(text, 1, 1)]", "text", "A mirrored retry is deleted."),
+        ("mark", "    redis.call('ZREM', d, id)\n", "", "What is mirrored is mirrored again, for ever."),
+        ("record", "      redis.call('HDEL', h, id)\n", "", "Records of ended jobs pile up."),
+        ("body", "      redis.call('HDEL', b, id)\n", "", "Bodies of ended jobs pile up."),
+        ("tombstone", "watch and redis.call('ZSCORE', e, id)", "false", "The mirror writes the row of an erased job."),
+    ],
+    "drop.lua": [
+        ("newer", ".version < version", ".version ~= version", "A job retried since is removed by its old row."),
+        ("equal", ".version < version", ".version <= version", "A job as new as its row is removed."),
+        ("ready", "    redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)\n", "", "Its place in the queue stays."),
+        ("body", "ipairs({b, h, f})", "ipairs({h, f})", "Its body stays."),
+        ("record", "ipairs({b, h, f})", "ipairs({b, f})", "Its record stays."),
+        ("place", "ipairs({b, h, f})", "ipairs({b, h})", "Its own place stays."),
+        ("waiting", "ipairs({s, d, x})", "ipairs({d, x})", "It stays in the waiting room."),
+        ("mark", "ipairs({s, d, x})", "ipairs({s, x})", "It stays marked and spoils the row."),
+        ("expiry", "ipairs({s, d, x})", "ipairs({s, d})", "It stays among those that expire."),
+        (
+            "hold",
+            "    for _, worker in ipairs(workers) do redis.call('HDEL', prefix .. 'w:' .. worker, id) end\n",
+            "",
+            "The result of a removed job is accepted.",
+        ),
+    ],
+    "enqueue.lua": [
+        ("memory", "local now = now_ms()\n", f"{FREE_WRITE}local now = now_ms()\n", "A full server takes more jobs."),
+        (
+            "present",
+            "if redis.call('HEXISTS', b, id) == 1 then",
+            "if false then",
+            "A repeated push adds the job again.",
+        ),
+        ("full", ">= most", "> most", "A queue takes one job more than it may."),
+        ("own-bound", "bound_of[queue] or bound_of['*']", "bound_of['*']", "A queue's own bound does not count."),
+        (
+            "any-bound",
+            "bound_of[queue] or bound_of['*']",
+            "bound_of[queue]",
+            "The bound for all queues does not count.",
+        ),
+        (
+            "refused",
+            "    answers[#answers + 1] = 2\n",
+            "    answers[#answers + 1] = 1\n",
+            "A full queue swallows jobs.",
+        ),
+        ("body", "    redis.call('HSET', b, id, body)\n", "", "Jobs without a body are never handed out."),
+        ("queue", "    if not woken[queue] then note_queue(prefix, queue) end\n", "", "Nobody serves a new queue."),
+        ("past", "tonumber(due) > now", "tonumber(due) > 0", "A job whose time has passed has to wait."),
+        ("due", "tonumber(due) > now", "tonumber(due) >= now", "A job that is due now has to wait."),
+        ("scheduled", "due ~= '' and tonumber(due) > now", "false", "Scheduled jobs run at once."),
+        ("sequence", "redis.call('INCR', seq)", "0", "Jobs of one priority lose their order."),
+        ("wake", "for queue in pairs(woken) do wake(prefix, queue) end\n", "", "Idle workers sleep on."),
+        (
+            "wake-one",
+            "    woken[queue] = true\n",
+            "    woken = {[queue] = true}\n",
+            "Only the last job's queue is woken.",
+        ),
+        ("mark", "mark(prefix, marked)\n", "", "A job is not to be seen before it runs."),
+    ],
+    "erase.lua": [
+        ("present", "    count = count + 1\n", "", "Nobody learns whether there was something to erase."),
+        ("ready", "    redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)\n", "", "Its place in the queue stays."),
+        (
+            "tombstone",
+            "  redis.call('ZADD', e, whole(now + 3600000), id)\n",
+            "",
+            "The mirror writes an erased row again.",
+        ),
+        ("tombstone-short", "now + 3600000", "now + 360000", "A slow mirror writes an erased row again."),
+        ("tombstones", "redis.call('ZREMRANGEBYSCORE', e, '-inf', whole(now))\n", "", "Tombstones pile up."),
+        ("tombstones-all", "'-inf', whole(now))", "'-inf', '+inf')", "The next erasure removes all tombstones."),
+        ("body", "  redis.call('HDEL', b, id)\n", "", "The arguments that were to be erased stay."),
+        ("record", "  redis.call('HDEL', h, id)\n", "", "The record stays."),
+        ("place", "  redis.call('HDEL', f, id)\n", "", "Its own place stays."),
+        ("waiting", "  redis.call('ZREM', s, id)\n", "", "It stays in the waiting room."),
+        ("mark", "  redis.call('ZREM', d, id)\n", "", "It stays marked."),
+        ("expiry", "  redis.call('ZREM', x, id)\n", "", "It stays among those that expire."),
+        (
+            "hold",
+            "  for _, worker in ipairs(workers) do redis.call('HDEL', prefix .. 'w:' .. worker, id) end\n",
+            "",
+            "An erased job's result is accepted and written down.",
+        ),
+    ],
+    "hasten.lua": [
+        ("running", "elseif record.state == 'R' then", "elseif false then", "A running job is not told apart."),
+        ("ended", "elseif ended[record.state] then", "elseif false then", "An ended job is not told apart."),
+        ("ready", "redis.call('ZREM', s, id) == 0 and record.state ~= 'B'", "false", "A ready job goes to the end."),
+        ("parked", " and record.state ~= 'B'", "", "A parked job cannot be released."),
+        ("waiting", "redis.call('ZREM', s, id) == 0", "not redis.call('ZSCORE', s, id)", "A hastened job runs twice."),
+        ("place", "    redis.call('HDEL', f, id)\n", "", "Its old place is used at some later retry."),
+        ("append", "    append(prefix, id, body)\n", "", "A hastened job is in no queue: it is lost."),
+        ("due", "'Q', '', ''", "'Q', record.due, ''", "A ready job is shown as due later."),
+        ("reason", "'Q', '', ''", "'Q', '', record.reason", "A released job is shown with what it was parked for."),
+        ("version", TOUCH, "", "The mirror takes the ready state for an old one."),
+        ("record", WRITE, "", "A ready job is shown as scheduled."),
+        ("mark", MARK, "", "The row never learns that the job is ready."),
+    ],
+    "held.lua": [
+        ("elsewhere", " and record.worker == worker", "", "A worker gets a job back that runs elsewhere."),
+        ("gone", "if body and", "if", "A hold whose job is gone breaks the repair."),
+        (
+            "drop",
+            "    redis.call('HDEL', prefix .. 'w:' .. worker, id)\n",
+            "",
+            "A hold of nothing is counted for ever.",
+        ),
+        ("token", "string.match(held[at + 1], '^%d+')", "'1'", "The results of repaired leases are refused."),
+    ],
+    "inspect.lua": [
+        ("due", "record == '' and redis.call('ZSCORE', s, id) or ''", "''", "A scheduled job is shown as ready."),
+        ("record", "redis.call('HGET', h, id) or ''", "''", "A tried job is shown as new."),
+    ],
+    "join.lua": [
+        ("memory", FREE_WRITE, "", "No worker can start on a full server."),
+        ("lease", "now_ms() + tonumber(lease)", "now_ms()", "A new worker is taken off at the next tick."),
+        ("info", "redis.call('HSET', wi, worker, info)\n", "", "Nobody learns where a worker runs."),
+    ],
+    "keep.lua": [
+        ("memory", FREE_WRITE, "", "On a full server everything is compared again each second."),
+        ("identity", "redis.call('SET', epoch, identity)\n", "", "Everything is compared again each second."),
+    ],
+    "leave.lua": [
+        (
+            "holding",
+            "if redis.call('EXISTS', prefix .. 'w:' .. worker) == 1 then return 0 end\n",
+            "",
+            "A worker leaves with jobs in hand, which nobody takes back.",
+        ),
+        ("lease", "redis.call('ZREM', w, worker)\n", "", "A worker that has left is served on."),
+        ("info", "redis.call('HDEL', wi, worker)\n", "", "Workers that have left are listed for ever."),
+        ("stopping", "redis.call('SREM', ws, worker)\n", "", "Workers that have stopped are listed for ever."),
+    ],
+    "lift.lua": [
+        ("memory", FREE_WRITE, "", "On a full server rows stay behind their jobs."),
+        ("equal", "record.version <= version", "record.version < version", "The row refuses a job of its own version."),
+        ("newer", "record.version <= version and ", "", "A job's version falls back to its row's."),
+        ("gone", " and redis.call('HEXISTS', b, id) == 1", "", "A job that is gone gets a record."),
+        ("due", "if due then record.state, record.due = 'S', due end", "", "A scheduled job is shown as ready."),
+        ("row", "    record.version = version\n", "", "The row goes on refusing the job."),
+        ("version", TOUCH, "", "The row refuses the job once more."),
+        ("record", WRITE, "", "The next change is refused again."),
+        ("mark", MARK, "", "The job is not mirrored."),
+    ],
+    "mine.lua": [
+        ("token", "string.match(hold, '^%d+') == token and 1", "1", "A former attempt may commit."),
+        ("held", "return hold and", "return true or hold and", "Whoever has a lease may commit whatever it likes."),
+    ],
+    "missing.lua": [
+        ("here", "== 0 then", "== 1 then", "Jobs that are here are brought back; those that are lost are not."),
+    ],
+    "renew.lua": [
+        ("memory", FREE_WRITE, "", "On a full server all leases lapse, and live jobs run twice."),
+        ("fenced", "if redis.call('ZSCORE', w, worker) then", "if true then", "A buried worker rises again."),
+        ("lease", "    redis.call('ZADD', w, stop, worker)\n", "", "Leases lapse though they are renewed."),
+        ("length", "now_ms() + tonumber(lease)", "now_ms()", "A renewed lease ends at once."),
+        ("begun", "'%1|1|', 1", "'%1|0|', 1", "Jobs that kill a whole host are not charged."),
+        (
+            "last",
+            "for index = at + 2, at + 1 + count do",
+            "for index = at + 2, at + count do",
+            "The last job is forgotten.",
+        ),
+        ("dangerous", "'^(%d+)|0|'", "'^(%d+)|%d|'", "A worker gets a second job that has killed two."),
+        ("next", "at = at + 2 + count", "at = at + 2 + math.min(count, 1)", "Ids are taken for workers."),
+    ],
+    "restore.lua": [
+        ("memory", "local now = now_ms()\n", f"{FREE_WRITE}local now = now_ms()\n", "A full server takes more jobs."),
+        ("here", "redis.call('HEXISTS', b, id) == 1 and", "false and", "Live jobs come a second time."),
+        (
+            "running",
+            "revive == '1' and ended[record.state]",
+            "revive == '1'",
+            "What waits or runs comes a second time.",
+        ),
+        (
+            "revive",
+            "revive == '1' and ended[record.state]",
+            "ended[record.state]",
+            "What has ended runs again before its row knows.",
+        ),
+        ("ended", "revive == '1' and ended[record.state]", "false", "A failed job cannot be retried."),
+        ("attempt", "= tonumber(ARGV[at + 3]), tonumber", "= 0, tonumber", "Attempts are counted anew after a loss."),
+        ("crashes", "tonumber(ARGV[at + 4])", "0", "A poison pill lives on after each loss of Redis."),
+        ("row", "tonumber(ARGV[at + 6])", "0", "Behind a clock that lags, the row refuses all news."),
+        ("version", TOUCH, "", "The mirror takes the job for one that has ended."),
+        ("history", "if record.history == '' then", "if false then", "What happened before the loss is forgotten."),
+        ("own-history", "if record.history == '' then", "if true then", "What only Redis remembers is forgotten."),
+        ("body", "    redis.call('HSET', b, id, body)\n", "", "A job without a body is never handed out."),
+        ("expiry", "    redis.call('ZREM', x, id)\n", "", "A retried job is deleted while it waits."),
+        ("queue", "    note_queue(prefix, (head_of(body)))\n", "", "Nobody serves the queue of a lost job."),
+        ("past", "tonumber(due) > now", "tonumber(due) > 0", "A job whose time has passed has to wait."),
+        ("early", "due ~= '' and tonumber(due) > now", "false", "Scheduled jobs run at once after a loss."),
+        ("scheduled", "      redis.call('ZADD', s, due, id)\n", "", "A scheduled job waits for ever."),
+        ("append", "      append(prefix, id, body)\n", "", "A lost job is in no queue."),
+        ("finished", "'Q', '', due, ''", "'Q', record.finished, due, ''", "A retried job is shown as ended."),
+        ("reason", "'Q', '', due, ''", "'Q', '', due, record.reason", "A retried job is shown with its old reason."),
+        ("record", WRITE, "", "Attempts and crashes are forgotten."),
+        ("mark", MARK, "", "The row never learns that the job is back."),
+    ],
+    "stopping.lua": [
+        ("memory", FREE_WRITE, "", "On a full server a slow stop is charged to the jobs."),
+        ("known", "if redis.call('ZSCORE', w, ARGV[at]) then", "if true then", "Names of strangers pile up."),
+        ("note", "    redis.call('SADD', ws, ARGV[at])\n", "", "A slow stop is charged to the jobs."),
+    ],
+    "take.lua": [
+        (
+            "offset",
+            "d, tonumber(offset), tonumber(offset) + tonumber(limit) - 1",
+            "d, 0, tonumber(limit) - 1",
+            "One bad row stops the mirror.",
+        ),
+        ("limit", "+ tonumber(limit) - 1", "+ tonumber(limit)", "A batch is larger than asked for."),
+        ("due", "record == '' and redis.call('ZSCORE', s, id) or ''", "''", "A scheduled job's row says ready."),
+    ],
+    "tick.lua": [
+        ("memory", FREE_WRITE, "", "A full server promotes nothing and takes nothing back."),
+        ("throttle", "now - last < tonumber(interval)", "false", "Each worker's tick does the work of all."),
+        ("throttle-edge", "now - last < tonumber(interval)", "now - last <= tonumber(interval)", "Ticks come late."),
+        ("set-back", "now >= last and ", "", "After the clock was set back, time stands still."),
+        ("clock", "redis.call('SET', clk, whole(now))\n", "", "No hole in time is noticed."),
+        (
+            "hole",
+            "now - last > tonumber(lease) * 2 / 3",
+            "false",
+            "After a freeze of the server all live jobs run twice.",
+        ),
+        ("hole-length", "tonumber(lease) * 2 / 3", "tonumber(lease)", "After a short freeze live jobs run twice."),
+        ("hole-edge", "> tonumber(lease) * 2 / 3", ">= tonumber(lease) * 2 / 3", "A dead worker is spared once more."),
+        ("hole-back", " or last - now > 5000", "", "A clock that was set back far reaps by old leases."),
+        ("hole-back-edge", "last - now > 5000", "last - now > 3000", "A small step back spares the dead."),
+        (
+            "hole-lease",
+            "    redis.call('ZADD', w, whole(now + tonumber(lease)), worker)\n",
+            "",
+            "The round after a freeze reaps everybody.",
+        ),
+        ("grace", "if hole then", "if hole or #late > 0 then", "Nobody is ever reaped."),
+        (
+            "reap",
+            "    taken = taken + recover(prefix, worker, now, nil)\n",
+            "",
+            "Jobs of dead workers are never taken back.",
+        ),
+        ("lapse", "w, '-inf', whole(now)", "w, '-inf', '(' .. whole(now)", "A lapsed lease stands a little longer."),
+        ("lapse-late", "w, '-inf', whole(now)", "w, '-inf', whole(now - 5000)", "Dead workers' jobs wait for longer."),
+        ("begun", "worker, now, nil)", "worker, now, {})", "Jobs that kill a whole host are not charged."),
+        ("promote", "promote(prefix, now, 1000)", "0", "Due jobs wait until a worker asks."),
+        ("expired-body", "  redis.call('HDEL', b, unpack(expired))\n", "", "Without a mirror bodies pile up."),
+        ("expired-record", "  redis.call('HDEL', h, unpack(expired))\n", "", "Without a mirror records pile up."),
+        ("expiry", "  redis.call('ZREM', x, unpack(expired))\n", "", "What has expired is deleted again, for ever."),
+        ("expire-early", "x, '-inf', whole(now)", "x, '-inf', '+inf'", "Without a mirror results are gone at once."),
+    ],
+    "turn.lua": [
+        ("memory", FREE_WRITE, "", "A full server refuses results, and what was done is done again."),
+        (
+            "fence",
+            "if not redis.call('ZSCORE', w, worker) then",
+            "if false then",
+            "A worker without a lease gets jobs.",
+        ),
+        ("settle", "settle(prefix, worker, now, items)", "{}", "Attempts do not end."),
+        ("slow", "> tonumber(most_unmirrored)", "< 0", "Where the mirror cannot keep up, Redis grows without end."),
+        ("slow-edge", "> tonumber(most_unmirrored)", ">= tonumber(most_unmirrored)", "The bound is one too small."),
+        ("promote", "  promote(prefix, now, 200)\n", "", "A due job waits for the next tick."),
+        ("wake", "then wake(prefix, queue) end", "then end", "Idle workers sleep beside a full queue."),
+        (
+            "wake-empty",
+            "if redis.call('EXISTS', prefix .. 'q:' .. queue) == 1 then",
+            "if true then",
+            "Workers wake in vain.",
+        ),
+        (
+            "limit",
+            "now, tonumber(limit), mode",
+            "now, tonumber(limit) + 1, mode",
+            "A worker gets more than it can run.",
+        ),
+        ("held", "redis.call('HLEN', prefix .. 'w:' .. worker)", "#jobs / 7", "A lost reply is not noticed."),
+        (
+            "next-due",
+            "or next_due[2] and math.max(0, tonumber(next_due[2]) - now) or -1",
+            "or -1",
+            "Due jobs are slept through.",
+        ),
+        (
+            "past-due",
+            "math.max(0, tonumber(next_due[2]) - now)",
+            "tonumber(next_due[2]) - now",
+            "A job past due is slept through.",
+        ),
+        ("queues", "for at = first, from - 1 do", "for at = first + 1, from - 1 do", "The first queue is not served."),
+    ],
+    "include/claim.lua": [
+        ("merge", "heads[2] and whole(heads[2].score) or '+inf'", "'+inf'", "One queue is emptied before the others."),
+        ("merge-order", "a.score < b.score", "a.score > b.score", "The last come first among the queues."),
+        (
+            "merge-remove",
+            "    call_in_chunks('ZREM', key, ids, 500)\n",
+            "",
+            "Jobs are handed out and stay in the queue.",
+        ),
+        ("merge-limit", "    limit = limit - #ids\n", "    limit = limit - 1\n", "A worker gets more than it can run."),
+        (
+            "merge-heads",
+            "if head[2] then first.score = tonumber(head[2]) else table.remove(heads, 1) end",
+            "table.remove(heads, 1)",
+            "A queue is left half-way.",
+        ),
+        ("order-limit", "    limit = limit - #found / 2\n", "", "A worker gets its limit from every queue."),
+        ("only", "  if mode == 'only' then return given end\n", "", "A worker serves all but the queues it was given."),
+        ("excluded", "if not excluded[queue] then", "if true then", "A worker serves a queue that it excludes."),
+        ("strict", "if #queues > 1 and mode ~= 'only' then", "if #queues > 1 then", "Named queues lose their order."),
+        (
+            "pair",
+            "if record.crashes < 2 then return true end",
+            "if true then return true end",
+            "An innocent job is buried with a killer.",
+        ),
+        ("pair-early", "if record.crashes < 2 then", "if record.crashes < 1 then", "One crash makes a job dangerous."),
+        (
+            "pair-held",
+            "if string.match(hold, '^%d+|2|') then taken.dangerous = true end",
+            "",
+            "A second killer comes with the next claim.",
+        ),
+        ("pair-same", "  taken.dangerous = true\n  return true\n", "  return true\n", "Two killers come in one claim."),
+        (
+            "aside",
+            "      redis.call('ZADD', prefix .. 's', whole(now + aside), id)\n",
+            "",
+            "A dangerous job that was not handed out is lost.",
+        ),
+        (
+            "aside-place",
+            "      redis.call('HSET', prefix .. 'f', id, places[index].score .. '|' .. places[index].queue)\n",
+            "",
+            "A dangerous job loses its place.",
+        ),
+        ("aside-length", "local aside = 1000", "local aside = 0", "Dangerous jobs hold up all others."),
+        ("hold-pair", "record.crashes > 1 and 2 or ", "", "A killer in hand is not recognised."),
+        (
+            "suspect",
+            "(record.crashes > 0 or record.reason == 'recovered') and 1 or 0",
+            "0",
+            "A killer of hosts is never charged.",
+        ),
+        (
+            "suspect-crashed",
+            "(record.crashes > 0 or record.reason == 'recovered')",
+            "record.reason == 'recovered'",
+            "A killer brought back from its row is not charged.",
+        ),
+        (
+            "suspect-lost",
+            "(record.crashes > 0 or record.reason == 'recovered')",
+            "record.crashes > 0",
+            "A killer of hosts is never charged.",
+        ),
+        ("attempt", "record.attempt + 1", "record.attempt", "A job is tried for ever."),
+        ("worker", "'R', worker,", "'R', record.worker,", "A running job belongs to nobody: it is never taken back."),
+        (
+            "first",
+            "if record.first == '' then record.first",
+            "if true then record.first",
+            "A retry seems to have begun late.",
+        ),
+        ("due", "whole(now), '', ''", "whole(now), '', record.due", "A running job is shown as due."),
+        ("version", "      touch(record, now)\n", "", "Two attempts have the same token."),
+        (
+            "token",
+            "local token = whole(record.version)",
+            "local token = whole(now)",
+            "Two attempts in one millisecond share a token.",
+        ),
+        (
+            "hold",
+            "  call_in_chunks('HSET', prefix .. 'w:' .. worker, holds, 500)\n",
+            "",
+            "Nobody holds what runs: it is lost.",
+        ),
+        ("record", "  call_in_chunks('HSET', prefix .. 'h', written, 500)\n", "", "Nothing says that the job runs."),
+        ("mark", "  mark(prefix, marked)\n", "", "A running job is shown as ready."),
+    ],
+    "include/mark.lua": [
+        ("mirrored", "local mirrored = keep == ''", "local mirrored = true", "Without a mirror marks pile up."),
+        (
+            "mark",
+            "if mirrored then call_in_chunks('ZADD', prefix .. 'd', list, 500) end",
+            "",
+            "No row learns anything.",
+        ),
+        (
+            "keep-failed",
+            "F = tonumber(keep_failed)",
+            "F = tonumber(keep)",
+            "Failed jobs expire as early as successful ones.",
+        ),
+        ("expire", "whole(now + keep_for[state])", "whole(now)", "Results expire at once."),
+        ("expire-state", "if keep_for[state] then", "if state == 'D' then", "Failed jobs stay for ever."),
+    ],
+    "include/place.lua": [
+        (
+            "damaged",
+            "return queue or 'default', priority or '0'",
+            "return queue, priority",
+            "One damaged body stops all jobs.",
+        ),
+        ("sign", "whole(-tonumber(priority) *", "whole(tonumber(priority) *", "The least urgent come first."),
+        ("weight", "35184372088832", "35184372", "Priority fades with the number of jobs."),
+        ("digits", "(-?%d%d?%d?)", "(-?%d+)", "A hold with a huge priority cannot be read."),
+        (
+            "wake-queue",
+            "  redis.call('ZADD', prefix .. 'k:' .. queue, 0, '1')\n",
+            "",
+            "Workers of named queues sleep on.",
+        ),
+        ("wake-all", "  redis.call('ZADD', prefix .. 'k', 0, '1')\n", "", "Workers of all queues sleep on."),
+        (
+            "new-queue",
+            "if redis.call('SADD', prefix .. 'qs', queue) == 1 then",
+            "if false then",
+            "Nobody serves a new queue.",
+        ),
+        (
+            "tell-new-queue",
+            "then redis.call('ZADD', prefix .. 'kn', 0, '1') end",
+            "then end",
+            "Workers that exclude queues miss a new one.",
+        ),
+        ("ready", "  redis.call('ZADD', prefix .. 'q:' .. queue, score, id)\n", "", "What comes back is in no queue."),
+        ("wake", "  wake(prefix, queue)\nend", "end", "Idle workers sleep beside what came back."),
+        ("append", "redis.call('INCR', prefix .. 'seq')", "0", "A retry overtakes all others."),
+    ],
+    "include/promote.lua": [
+        ("early", "'-inf', whole(now), 'LIMIT'", "'-inf', '+inf', 'LIMIT'", "Scheduled jobs run at once."),
+        (
+            "edge",
+            "'-inf', whole(now), 'LIMIT'",
+            "'-inf', '(' .. whole(now), 'LIMIT'",
+            "A job that is due now has to wait.",
+        ),
+        (
+            "waiting",
+            "  call_in_chunks('ZREM', prefix .. 's', due, 500)\n",
+            "",
+            "A due job becomes ready again and again.",
+        ),
+        ("gone", "if bodies[index] then", "if true then", "A job that is gone stops the promotion of the others."),
+        ("place", "if place then", "if false then", "A job that was handed back loses its place."),
+        ("place-used", "        redis.call('HDEL', prefix .. 'f', id)\n", "", "A later retry goes to the front."),
+        ("due", "'Q', '', ''", "'Q', record.due, ''", "A ready job is shown as due."),
+        ("reason", "'Q', '', ''", "'Q', '', record.reason", "A killer's second crash makes it a suspect for ever."),
+        ("version", "      touch(record, now)\n", "", "The mirror takes the ready state for an old one."),
+        (
+            "record",
+            "      redis.call('HSET', prefix .. 'h', id, format(record))\n",
+            "",
+            "A ready job is shown as scheduled.",
+        ),
+        (
+            "mark",
+            "      mark(prefix, {whole(record.version), id})\n",
+            "",
+            "The row never learns that the job is ready.",
+        ),
+    ],
+    "include/record.lua": [
+        (
+            "clock-back",
+            "math.max(record.version + 1, now + 1)",
+            "now + 1",
+            "After the clock was set back the mirror refuses all.",
+        ),
+        (
+            "same-ms",
+            "math.max(record.version + 1, now + 1)",
+            "math.max(record.version, now + 1)",
+            "Of two changes in one millisecond one is lost.",
+        ),
+        (
+            "enqueued-ms",
+            "math.max(record.version + 1, now + 1)",
+            "math.max(record.version + 1, now)",
+            "A claim in the millisecond of the enqueueing is lost.",
+        ),
+        ("loss", "math.max(record.version + 1, now + 1)", "record.version + 1", "After a loss the mirror refuses all."),
+        ("notes", "local most_notes = 50", "local most_notes = 49", "One attempt less is remembered."),
+        (
+            "notes-cap",
+            "if count > most_notes then",
+            "if false then",
+            "The record of a job that is retried for ever grows.",
+        ),
+        (
+            "note-order",
+            "record.history = record.history .. '\\n' .. note",
+            "record.history = '\\n' .. note .. record.history",
+            "Attempts are told backwards.",
+        ),
+        (
+            "cancelled",
+            "{D = true, F = true, C = true}",
+            "{D = true, F = true}",
+            "A cancelled job does not count as ended.",
+        ),
+    ],
+    "include/recover.lua": [
+        (
+            "delay",
+            "local crash_delay, crash_limit = 30000, 3",
+            "local crash_delay, crash_limit = 3000, 3",
+            "A killer is back before its worker is.",
+        ),
+        (
+            "limit-less",
+            "local crash_delay, crash_limit = 30000, 3",
+            "local crash_delay, crash_limit = 30000, 2",
+            "Two bad hosts bury a good job.",
+        ),
+        (
+            "limit-more",
+            "record.crashes >= crash_limit",
+            "record.crashes > crash_limit",
+            "A killer kills a fourth worker.",
+        ),
+        ("count", "record.crashes = record.crashes + 1", "record.crashes = record.crashes", "A killer kills for ever."),
+        ("note", "  add_note(record, lost_note(record, now))\n", "", "The lost attempt is not told."),
+        (
+            "charge-attempt",
+            "  record.crashes = record.crashes + 1\n  record.attempt = record.attempt - 1\n",
+            "  record.crashes = record.crashes + 1\n",
+            "A crash uses up an attempt.",
+        ),
+        (
+            "back-attempt",
+            "score, queue, record, reason)\n  record.attempt = record.attempt - 1\n",
+            "score, queue, record, reason)\n",
+            "A job that never began has used up an attempt.",
+        ),
+        ("first-crash", "elseif record.crashes == 1 then", "elseif false then", "The first crash delays a job."),
+        ("second-crash", "elseif record.crashes == 1 then", "elseif true then", "A killer kills at once again."),
+        (
+            "charge-place",
+            "'Q', 'recovered'\n    make_ready(prefix, id, queue, score)",
+            "'Q', 'recovered'\n    make_ready(prefix, id, queue, '9000000000000000')",
+            "A job loses its place by a crash.",
+        ),
+        (
+            "back-place",
+            "'Q', reason\n  make_ready(prefix, id, queue, score)",
+            "'Q', reason\n  make_ready(prefix, id, queue, '9000000000000000')",
+            "A job that never began loses its place.",
+        ),
+        (
+            "delay-place",
+            "    redis.call('HSET', prefix .. 'f', id, score .. '|' .. queue)\n",
+            "",
+            "A job loses its place by its second crash.",
+        ),
+        ("lost-trace", "begun and '' or 'recovered'", "''", "A killer of hosts is never charged."),
+        (
+            "innocent-trace",
+            "begun and '' or 'recovered'",
+            "'recovered'",
+            "A job is charged that nobody has seen to begin.",
+        ),
+        ("stopping", "== 1 then begun = {} end", "== 1 then end", "A slow stop is charged to the jobs."),
+        (
+            "stopped",
+            "redis.call('SREM', prefix .. 'ws', worker)",
+            "redis.call('SISMEMBER', prefix .. 'ws', worker)",
+            "Workers that have stopped are listed for ever.",
+        ),
+        (
+            "elsewhere",
+            "if record.worker == worker and record.state == 'R' then",
+            "if record.state == 'R' then",
+            "A job is taken from the worker that runs it now.",
+        ),
+        (
+            "begun",
+            "(begun and begun[id]) or (not begun and started ~= '0')",
+            "started ~= '0'",
+            "Whoever saw the death is not believed.",
+        ),
+        (
+            "marks",
+            "(begun and begun[id]) or (not begun and started ~= '0')",
+            "begun and begun[id]",
+            "A killer of hosts is never charged.",
+        ),
+        ("dangerous", "started ~= '0'", "started == '1'", "A killer of hosts is charged twice, but never buried."),
+        ("innocent", "started ~= '0'", "true", "Jobs that never began are buried with the killer."),
+        ("version", "      touch(record, now)\n", "", "The mirror takes the change for an old one."),
+        (
+            "record",
+            "      redis.call('HSET', prefix .. 'h', id, format(record))\n",
+            "",
+            "The job still runs, by its record.",
+        ),
+        (
+            "mark",
+            "      mark(prefix, {whole(record.version), id})\n",
+            "",
+            "The row never learns of the crash; a wipe forgets it.",
+        ),
+        (
+            "expire",
+            "      expire(prefix, id, record.state, now)\n",
+            "",
+            "Without a mirror a buried job stays for ever.",
+        ),
+        ("holds", "  redis.call('DEL', prefix .. 'w:' .. worker)\n", "", "A buried worker's result is accepted."),
+        ("lease", "  redis.call('ZREM', prefix .. 'w', worker)\n", "", "A buried worker works on."),
+        ("info", "  redis.call('HDEL', prefix .. 'wi', worker)\n", "", "Buried workers are listed for ever."),
+    ],
+    "include/settle.lua": [
+        ("token", "if token ~= item.token then", "if not token then", "A former attempt's result is accepted."),
+        (
+            "dup-worker",
+            "record.worker == worker and ended[record.state]",
+            "ended[record.state]",
+            "A stranger's result counts as delivered.",
+        ),
+        ("dup", "then return 'DUP' end", "then return 'STALE' end", "A repeated report is taken for a lost lease."),
+        (
+            "dup-running",
+            "record.worker == worker and ended[record.state]",
+            "record.worker == worker",
+            "A lost result counts as delivered.",
+        ),
+        (
+            "place",
+            "    make_ready(prefix, id, queue, score)\n",
+            "    make_ready(prefix, id, queue, '9000000000000000')\n",
+            "A job handed back loses its place.",
+        ),
+        ("snooze", "item.state == 'S' or item.state == 'Y'", "item.state == 'Y'", "A postponed job is lost."),
+        (
+            "retry",
+            "item.state == 'S' or item.state == 'Y'",
+            "item.state == 'S'",
+            "A job that is to be retried is lost.",
+        ),
+        ("delay", "whole(now + item.delay)", "whole(now)", "Retries come at once."),
+        (
+            "retry-place",
+            "if item.refund then redis.call('HSET', prefix .. 'f'",
+            "if true then redis.call('HSET', prefix .. 'f'",
+            "A retry overtakes the others.",
+        ),
+        (
+            "snooze-place",
+            "    if item.refund then redis.call('HSET', prefix .. 'f', id, score .. '|' .. queue) end\n",
+            "",
+            "A postponed job loses its place.",
+        ),
+        ("finished", "    record.finished = whole(now)\n", "", "Nobody knows when a job ended."),
+        (
+            "reason",
+            "item.state, item.reason, ''",
+            "item.state, record.reason, ''",
+            "Nobody learns why a job was parked.",
+        ),
+        (
+            "refund",
+            "      if item.refund then record.attempt = record.attempt - 1 end\n",
+            "",
+            "Stopping a worker uses up attempts.",
+        ),
+        (
+            "refund-all",
+            "if item.refund then record.attempt",
+            "if true then record.attempt",
+            "A failing job is tried for ever.",
+        ),
+        ("note", "if item.note ~= '' then", "if false then", "Attempts are not told."),
+        ("version", "      touch(record, now)\n", "", "The mirror takes the result for an old state."),
+        (
+            "expire",
+            "      expire(prefix, item.id, item.state, now)\n",
+            "",
+            "Without a mirror ended jobs stay for ever.",
+        ),
+        ("hold", "  call_in_chunks('HDEL', prefix .. 'w:' .. worker, released, 500)\n", "", "An attempt ends twice."),
+        ("record", "  call_in_chunks('HSET', prefix .. 'h', written, 500)\n", "", "A result is lost."),
+        ("mark", "  mark(prefix, marked)\n", "", "No result ever reaches its row."),
+        ("refund-sign", "ARGV[at + 3] == '1'", "ARGV[at + 3] ~= '1'", "Failures are free and stops are charged."),
+    ],
+    "include/time.lua": [
+        ("milliseconds", " + math.floor(tonumber(time[2]) / 1000)", "", "Time stands still within a second."),
+        ("memory", "  redis.call('DEL', prefix .. '_')\n", "", "A full server refuses heartbeats and results."),
+        (
+            "chunks",
+            "for from = 1, #list, size do",
+            "for from = 1, math.min(#list, size), size do",
+            "Large batches are cut.",
+        ),
+        ("fetch", "for from = 1, #ids, 500 do", "for from = 1, math.min(#ids, 500), 500 do", "Large batches are cut."),
+    ],
+}
+
+MUTANTS = [
+    Mutant(f"{Path(file).stem}-{name}", file, *rest) for file, mistakes in MISTAKES.items() for name, *rest in mistakes
+]

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from .core.options import DURABILITIES, Durability, backoff_problem
+from .core.options import DURABILITIES, LONGEST, Durability, backoff_problem
 from .exceptions import ConfigurationError, did_you_mean
 
 SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
@@ -126,8 +126,8 @@ RULES: dict[str, _Rule] = {
         lambda v: float(v) if _is_number(v) else tuple(map(float, v)),
     ),
     "TIMEOUT": _Rule(
-        "a number of seconds above 0, or None",
-        lambda v: v is None or (_is_number(v) and 0 < v < float("inf")),
+        "a number of seconds above 0, ten years at most, or None",
+        lambda v: v is None or (_is_number(v) and 0 < v <= LONGEST),
     ),
     "RETENTION": _DURATION,
     "RETENTION_FAILED": _DURATION,

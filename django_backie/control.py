@@ -115,7 +115,10 @@ def _change_waiting(
     reason: str,
 ) -> Report:
     tally = _Tally()
-    for broker, rows in _by_broker(ids, using, tally).items():
+    for broker, found in _by_broker(ids, using, tally).items():
+        rows = [row for row in found if not row.settled]
+        # Its end is committed, and on its way to Redis.
+        tally.refused += ((str(row.pk), _REASONS["ENDED"]()) for row in found if row.settled)
         keys = [str(row.pk) for row in rows]
         answers = dict(zip(keys, verb(broker, keys), strict=True)) if keys else {}
         lost = [row for row in rows if answers[str(row.pk)] == "GONE" and row.state in WAITING and row.body]
@@ -178,7 +181,7 @@ def _restored(row: Job) -> Restored:
 
 def _write(row: Job, using: str, version: int, **values: Any) -> None:
     """Let the row follow at once, unless the mirror has written something newer meanwhile."""
-    _rows(using).filter(pk=row.pk, version__lte=max(version, row.version)).update(
+    _rows(using).filter(pk=row.pk, settled=False, version__lte=max(version, row.version)).update(
         version=max(version, row.version), **values
     )
 

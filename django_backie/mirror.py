@@ -16,7 +16,7 @@ from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connections, transaction
 
-from . import upsert
+from . import locks, upsert
 from .broker.replies import Record, Snapshot
 from .cleansing import STARS
 from .compat import DEFAULT_TASK_QUEUE_NAME
@@ -34,6 +34,8 @@ logger = logging.getLogger("django_backie.duties")
 # Characters; what is longer is written in several statements.
 LARGEST_CHUNK = 2 * 1024 * 1024
 LONGEST_QUEUE = 100
+# Seconds for somebody who holds a row: a host that is frozen holds it until it is thawed.
+LONGEST_WAIT = 2.0
 MOST_PRIORITY = 100
 
 # What a value may raise on its way into a row, on whichever database.
@@ -95,6 +97,7 @@ def _write_chunk(pairs: Sequence[tuple[Job, Snapshot]], alias: str, describe: De
     """Write pairs in one transaction; where the database refuses a value, find the one and leave it out."""
     try:
         with transaction.atomic(using=alias):
+            locks.limit_wait(alias, LONGEST_WAIT)
             open_pairs = _open(pairs, alias)
             count = upsert.write([_row(job, snapshot, describe) for job, snapshot in open_pairs], alias)
             versions = _versions(open_pairs, alias, count)
@@ -108,11 +111,26 @@ def _write_chunk(pairs: Sequence[tuple[Job, Snapshot]], alias: str, describe: De
         logger.warning("%r refuses one of %d jobs: %s", alias, len(pairs), error)
         return _write_chunk(pairs[:middle], alias, describe) | _write_chunk(pairs[middle:], alias, describe)
     except (DatabaseError, InterfaceError) as error:
+        if locks.is_timeout(error) and (free := _without_locked(pairs, alias)):
+            left_out = frozenset(job.id for job, _ in pairs) - {job.id for job, _ in free}
+            return Written(left_out) | _write_chunk(free, alias, describe)
         # The other databases' jobs must not wait for this one.
         logger.warning("%d job(s) could not be written to %r: %s", len(pairs), alias, error)
         return Written(frozenset(job.id for job, _ in pairs))
     seen = {job.id: snapshot.version for job, snapshot in pairs}
     return Written(behind={job_id: version for job_id, version in versions.items() if version > seen[job_id]})
+
+
+def _without_locked(pairs: Sequence[tuple[Job, Snapshot]], alias: str) -> list[tuple[Job, Snapshot]]:
+    """Return the pairs whose rows nobody has locked; none where all are, or none is any more: that is for next time."""
+    if not connections[alias].features.has_select_for_update_skip_locked:
+        return []
+    rows = _model("Job")._default_manager.using(alias).filter(pk__in=[job.id for job, _ in pairs])
+    with transaction.atomic(using=alias):
+        there = {str(key) for key in rows.values_list("pk", flat=True)}
+        free = {str(key) for key in rows.select_for_update(skip_locked=True).values_list("pk", flat=True)}
+    found = [pair for pair in pairs if pair[0].id in free or pair[0].id not in there]
+    return found if len(found) < len(pairs) else []
 
 
 def forget(ids: Iterable[str], databases: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, transaction
-from django.db.models import F, prefetch_related_objects
+from django.db.models import F, Q, prefetch_related_objects
 
 from .broker.redis import Restored
 from .broker.replies import Arrival
@@ -101,9 +101,15 @@ def unfinished_pages(using: str, backend: str, before: float) -> Iterator[list[s
 
 def ended_pages(using: str, backend: str, after: float) -> Iterator[dict[str, int]]:
     """Yield pages of id and version of jobs that have ended after a time."""
-    rows = _model()._default_manager.using(using).filter(state__in=FINAL, finished_at__gt=moment(after))
-    for page in _pages(rows.filter(backend=backend), "pk", "version"):
-        yield {str(job_id): version for job_id, version in page}
+    # State by state and in the order of the index: there may be millions of rows before that time.
+    for state in sorted(FINAL):
+        rows = _model()._default_manager.using(using).filter(state=state, backend=backend)
+        ordered = rows.order_by("finished_at", "pk").values_list("pk", "version", "finished_at")
+        page = list(ordered.filter(finished_at__gt=moment(after))[:BATCH])
+        while page:
+            yield {str(job_id): version for job_id, version, _ in page}
+            last, _, at = page[-1]
+            page = list(ordered.filter(Q(finished_at__gt=at) | Q(finished_at=at, pk__gt=last))[:BATCH])
 
 
 def parked(using: str, backend: str) -> Iterator[list[tuple[str, str, str]]]:

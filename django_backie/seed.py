@@ -112,11 +112,14 @@ def _helpers(backend: RedisBackend, runner: worker.Worker, board: Board) -> Iter
     interval = backend.config.lease / 3
 
     def renew() -> None:
-        while not stop.wait(interval):
+        pause = interval
+        while not stop.wait(pause):
+            pause = min(interval, 1.0)
             asked, name = SYSTEM.monotonic(), runner.name
             with contextlib.suppress(BrokerError):
                 if backend.broker.renew({name: board.started()})[name]:
                     board.renewed(asked)
+                pause = interval
 
     threads = [
         threading.Thread(target=renew, name="backie-renew", daemon=True),

@@ -78,7 +78,8 @@ def _update(connection: Any, name: str) -> str:
         new = f"COALESCE({new}, {table}.{column})"
     settled, state = connection.ops.quote_name("settled"), connection.ops.quote_name("state")
     if name in SETTLED:
-        new = f"CASE WHEN {table}.{settled} THEN {table}.{column} ELSE {new} END"
+        kept = "'SUCCESSFUL'" if name == "state" else f"{table}.{column}"
+        new = f"CASE WHEN {table}.{settled} THEN {kept} ELSE {new} END"
     if name == "settled":
         # Once Redis says so too, the row is like any other that has succeeded.
         told = f"VALUES({state})" if is_mysql else f"excluded.{state}"

@@ -22,7 +22,7 @@ NAME = "django_backie"
 LAYERS: list[list[set[str]]] = [
     [{"exceptions"}, {"clock"}, {""}],
     [{"core"}],
-    [{"conf"}, {"compat"}, {"moments"}, {"cleansing"}],
+    [{"conf"}, {"compat"}, {"moments"}, {"cleansing"}, {"locks"}],
     [{"broker"}, {"models", "migrations"}],
     [{"outbox"}, {"mirror", "upsert"}],
     [{"enqueue"}, {"result"}, {"registry"}, {"calls"}],

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from django_backie import mirror as mirror_module
 from django_backie import outbox
@@ -21,7 +22,7 @@ from django_backie.core.states import State
 from django_backie.duties.base import LONGEST_PAUSE, Bell, Rota
 from django_backie.duties.mirror import Mirror
 from django_backie.duties.prune import Prune
-from django_backie.duties.reconcile import Reconcile
+from django_backie.duties.reconcile import AGAIN_AFTER, Reconcile
 from django_backie.duties.recover import Recover
 from django_backie.duties.relay import Relay
 from django_backie.duties.release import Release
@@ -480,6 +481,39 @@ def test_a_server_that_does_not_tell_who_it_is_is_compared_slowly(
     assert ready(backend) == [job.id]
 
 
+def test_a_database_that_is_down_does_not_keep_the_other_s_jobs_away(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = make_job(database="other")
+    push(backend, there)
+    Mirror(backend).tick()
+    wipe(backend)
+    pages = outbox.unfinished_pages
+
+    def broken(using: str, *rest: Any) -> Any:
+        if using == "default":
+            raise OperationalError("down")
+        return pages(using, *rest)
+
+    clock = FakeClock(CREATED + 60)
+    duty = Reconcile(backend, clock)
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "unfinished_pages", broken)
+        assert duty.tick() == AGAIN_AFTER
+    assert ready(backend) == [there.id]
+    assert epoch.look(backend.broker).has_changed, "not all is known to agree yet"
+    duty.tick()
+    assert not epoch.look(backend.broker).has_changed
+
+
+def test_a_proxy_that_leads_to_several_servers_does_not_cause_a_comparison_each_second(backend: Any) -> None:
+    clock = FakeClock(CREATED + 60)
+    duty = settled(backend, clock)
+    backend.broker.keep("another")
+
+    assert duty.tick() == AGAIN_AFTER
+
+
 # Release.
 
 
@@ -496,7 +530,7 @@ def test_a_parked_job_is_released_by_a_worker_that_understands_it(backend: Any) 
     known, unknown = make_job(), make_job(task="newer.tasks.work", database="other")
     for job in (known, unknown):
         parked(backend, job, "unknown task: no task is registered as it")
-    assert Release(backend).tick() == float("inf")
+    assert Release(backend).tick() == Release.interval
 
     assert ready(backend) == [known.id]
 

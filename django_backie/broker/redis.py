@@ -215,7 +215,12 @@ class RedisBroker:
 
     def _run(self, verb: str, rest: list[Any], /, **named: Any) -> Any:
         with translated(self.config.url):
-            return scripts.load(verb).call(self.client, self.keys, rest, **named)
+            try:
+                return scripts.load(verb).call(self.client, self.keys, rest, **named)
+            except redis.exceptions.ReadOnlyError:
+                # A server that was demoted keeps its connections; the address may lead to another by now.
+                self.client.connection_pool.disconnect()
+                raise
 
 
 class Listener:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from django.db import close_old_connections
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from ..clock import SYSTEM, Clock
 from ..exceptions import BrokerError
@@ -25,6 +25,18 @@ class Duty(Protocol):
 
     def tick(self) -> float:
         """Do what is due and return the seconds until the next time."""
+
+
+def on_each(databases: Iterable[str], work: Callable[[str], object], what: str) -> bool:
+    """Do some work on each database; one that is down does not hold up the others. Tell whether all went well."""
+    is_well = True
+    for alias in databases:
+        try:
+            work(alias)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("%s: %r is left out for now: %s", what, alias, error)
+            is_well = False
+    return is_well
 
 
 class Bell:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import timedelta
+
 from django.apps import apps
 
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..core.states import State
 from ..moments import moment
+from .base import on_each
 
 
 class Prune:
@@ -20,6 +24,7 @@ class Prune:
     def __init__(self, backend: RedisBackend, clock: Clock = SYSTEM) -> None:
         self._backend = backend
         self._clock = clock
+        self._is_full = False
 
     def tick(self) -> float:
         """Delete one batch of each kind on each database."""
@@ -28,17 +33,21 @@ class Prune:
             ((State.SUCCESSFUL,), config.retention),
             ((State.FAILED, State.CANCELLED), config.retention_failed),
         )
-        full = False
-        for database in config.databases:
-            for states, retention in kinds:
-                before = self._clock.now() - retention.total_seconds()
-                full |= self._delete(states, before, database) == self.batch
-        return 0.0 if full else self.interval
+        self._is_full = False
+        on_each(config.databases, lambda database: self._prune(database, kinds), self.name)
+        return 0.0 if self._is_full else self.interval
+
+    def _prune(self, database: str, kinds: Sequence[tuple[tuple[State, ...], timedelta]]) -> None:
+        for states, retention in kinds:
+            before = self._clock.now() - retention.total_seconds()
+            self._is_full |= self._delete(states, before, database) == self.batch
 
     def _delete(self, states: tuple[State, ...], before: float, database: str) -> int:
         rows = apps.get_model("django_backie", "Job")._default_manager.using(database)
         old = rows.filter(state__in=states, finished_at__lt=moment(before), backend=self._backend.alias)
-        ids = list(old.order_by("finished_at").values_list("pk", flat=True)[: self.batch])
-        if ids:
-            rows.filter(pk__in=ids).delete()
+        ids = list(old.filter(settled=False).order_by("finished_at").values_list("pk", flat=True)[: self.batch])
+        # The row of an atomic job that Redis still has is all that keeps its effects from happening once more.
+        settled = old.filter(settled=True).order_by("finished_at").values_list("pk", flat=True)[: self.batch]
+        gone = self._backend.broker.missing([str(job_id) for job_id in settled])
+        rows.filter(pk__in=[*ids, *gone]).delete()
         return len(ids)

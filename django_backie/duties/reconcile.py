@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 
 from .. import outbox
 from ..backend import RedisBackend
 from ..broker import epoch
 from ..clock import SYSTEM, Clock
+from .base import on_each
 
 logger = logging.getLogger("django_backie.duties")
 
 SLOW_INTERVAL = 60.0
 # What is younger may be on its way.
 SLOW_AGE = 30.0
-# How far back a server may be set that had the jobs once: a replica lags by seconds, an append-only file by one.
-LONGEST_LOSS = 600.0
+# How far back a server may be set that had the jobs once: Redis by default saves a quiet server once an hour.
+LONGEST_LOSS = 7200.0
+# After a full pass that a database has missed, or that found another server though nothing was lost: a proxy in front
+# of several servers would have us compare everything each second.
+AGAIN_AFTER = 10.0
 
 
 class Reconcile:
@@ -32,30 +37,39 @@ class Reconcile:
         self._broker = backend.broker
         self._clock = clock
         self._slow_at = 0.0
+        self._count = 0
 
     def tick(self) -> float:
         """Reconcile everything with another server than before, else now and then what is old enough."""
-        now = self._clock.now()
         found = epoch.look(self._broker)
         if found.identity is not None and found.has_changed:
-            self._drop_ended(now - LONGEST_LOSS)
-            self._restore_lost(now)
-            self._broker.keep(found.identity)
-        elif self._clock.monotonic() >= self._slow_at:
-            self._restore_lost(now - SLOW_AGE)
+            return self._reconcile_all(found.identity, is_emptied=found.known is None)
+        if self._clock.monotonic() >= self._slow_at:
+            self._on_each(functools.partial(self._restore_lost, before=self._clock.now() - SLOW_AGE))
             self._slow_at = self._clock.monotonic() + SLOW_INTERVAL
         return self.interval
 
-    def _restore_lost(self, before: float) -> None:
-        for database in self._backend.config.databases:
-            count = 0
-            for ids in outbox.unfinished_pages(database, self._backend.alias, before):
-                count += outbox.restore(self._broker.missing(ids), database, self._broker.restore)
-            if count:
-                logger.warning("Redis had lost %d job(s); brought back from %r", count, database)
+    def _reconcile_all(self, identity: str, *, is_emptied: bool) -> float:
+        now, self._count = self._clock.now(), 0
+        is_well = self._on_each(functools.partial(self._drop_ended, after=now - LONGEST_LOSS))
+        is_well &= self._on_each(functools.partial(self._restore_lost, before=now))
+        if is_well:
+            self._broker.keep(identity)
+        return self.interval if is_well and (self._count or is_emptied) else AGAIN_AFTER
 
-    def _drop_ended(self, after: float) -> None:
-        for database in self._backend.config.databases:
-            pages = outbox.ended_pages(database, self._backend.alias, after)
-            if count := sum(map(self._broker.drop, pages)):
-                logger.warning("Redis had %d job(s) back that have ended by %r", count, database)
+    def _on_each(self, work: functools.partial[None]) -> bool:
+        return on_each(self._backend.config.databases, work, self.name)
+
+    def _restore_lost(self, database: str, before: float) -> None:
+        count = 0
+        for ids in outbox.unfinished_pages(database, self._backend.alias, before):
+            count += outbox.restore(self._broker.missing(ids), database, self._broker.restore)
+        if count:
+            logger.warning("Redis had lost %d job(s); brought back from %r", count, database)
+        self._count += count
+
+    def _drop_ended(self, database: str, after: float) -> None:
+        count = sum(map(self._broker.drop, outbox.ended_pages(database, self._backend.alias, after)))
+        if count:
+            logger.warning("Redis had %d job(s) back that have ended by %r", count, database)
+        self._count += count

@@ -13,16 +13,23 @@ from typing import Any
 
 from django.apps import apps
 from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db.models import DateTimeField, Q, Value
+from django.db.models.functions import Coalesce
+from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
+from .. import locks
 from ..core.outcome import Outcome, Postponed, Succeeded
 from ..core.states import FINAL, State
 from ..exceptions import Shutdown, WorkerLost
+from ..moments import moment
 from .attempt import Attempt
 
 logger = logging.getLogger("django_backie.worker")
 
 AGAIN_SOON, AGAIN_LATER = 1.0, 5.0
+# For another that holds the row: it commits, or is frozen.
+LONGEST_WAIT = 10.0
 
 Call = Callable[[], Outcome]
 
@@ -36,19 +43,22 @@ class _Undo(Exception):
 
 def run(attempt: Attempt, call: Call) -> Outcome:
     """Run ``call`` in a transaction of its own; it is committed if the outcome is a success."""
-    return _run(attempt, call, lambda outcome: None)
+    return _run(attempt, lambda progress: call(), lambda outcome: None)
 
 
 def run_settling(attempt: Attempt, call: Call) -> Outcome:
     """Run ``call`` in one transaction with the end of the job.
 
-    1. Where an earlier attempt has settled the job, return what that has returned.
+    1. Where an earlier attempt has settled the job, return what that has returned; else note in the row that this one
+       runs. The mirror need not then, and a transaction with a snapshot of its own can still write the row.
     2. Run; undo everything unless it is a success and the lease still stands.
     3. Settle the job's row, and commit.
     4. Where it is not known whether the commit took effect, look; where nobody answers, look later.
     """
     try:
         earlier = _earlier_outcome(attempt)
+        if earlier is None:
+            _note_start(attempt)
     except (OperationalError, InterfaceError) as error:
         # Nothing was tried, so nothing is charged.
         return Postponed(f"its database is not available: {error}", AGAIN_LATER)
@@ -57,27 +67,34 @@ def run_settling(attempt: Attempt, call: Call) -> Outcome:
     )
 
 
-def _run(attempt: Attempt, call: Call, settle: Callable[[Succeeded], None]) -> Outcome:
+def _run(attempt: Attempt, call: Callable[[set[str]], Outcome], settle: Callable[[Succeeded], None]) -> Outcome:
     progress: set[str] = set()
     database = attempt.job.database
+    is_outermost = not connections[database].in_atomic_block
     try:
         with transaction.atomic(using=database):
             # The first callback of all: one of the task's own may raise, and those behind it are not called.
             transaction.on_commit(lambda: progress.add("committed"), using=database)
-            outcome = call()
+            outcome = call(progress)
             if not isinstance(outcome, Succeeded):
                 raise _Undo(outcome)
             settle(outcome)
             progress.add("settled")
     except _Undo as undo:
         return undo.outcome
-    except Exception:
+    except Exception as error:
         if "committed" in progress:
             logger.exception("%s was committed; a callback of on_commit() failed", attempt.job.id)
             return outcome
         if "settled" in progress and (known := _after_failed_commit(attempt)):
             return known
+        if "called" not in progress and isinstance(error, OperationalError | InterfaceError):
+            return Postponed(f"its database is not available: {error}", AGAIN_SOON)
         raise
+    if is_outermost and "committed" not in progress:
+        # A timeout in the middle of a block of the task's own leaves Django's count of blocks wrong.
+        msg = f"{attempt.job.task}: its transaction was not committed"
+        raise TransactionManagementError(msg)
     return outcome
 
 
@@ -86,16 +103,35 @@ def _settle(attempt: Attempt, outcome: Succeeded) -> None:
     if not attempt.hold.is_sure():
         raise Shutdown
     open_row = _row(attempt).filter(settled=False, attempt__lte=attempt.lease.attempt).exclude(state__in=FINAL)
-    now = timezone.now()
-    if open_row.update(settled=True, state=State.SUCCESSFUL, result=outcome.result, finished_at=now):
-        return
+    locks.limit_wait(attempt.job.database, LONGEST_WAIT)
+    try:
+        if open_row.update(settled=True, state=State.SUCCESSFUL, result=outcome.result, finished_at=timezone.now()):
+            return
+    except OperationalError as error:
+        if locks.is_timeout(error):
+            raise _Undo(Postponed("its row is locked by another", AGAIN_SOON)) from error
+        raise
     raise _Undo(_earlier_outcome(attempt) or _superseded(attempt))
 
 
 def _earlier_outcome(attempt: Attempt) -> Outcome | None:
     """Return the outcome of an attempt that has settled the job, if there was one."""
-    row = _row(attempt).filter(state=State.SUCCESSFUL).values_list("result").first()
+    row = _row(attempt).filter(Q(settled=True) | Q(state=State.SUCCESSFUL)).values_list("result").first()
     return None if row is None else Succeeded(row[0] or "null")
+
+
+def _note_start(attempt: Attempt) -> None:
+    """Write into the row what the mirror would write of this claim, under the version that the claim has."""
+    lease = attempt.lease
+    older = _row(attempt).filter(version__lt=lease.token, settled=False).exclude(state__in=FINAL)
+    older.update(
+        state=State.RUNNING,
+        version=lease.token,
+        attempt=lease.attempt,
+        worker=attempt.worker[:100],
+        started_at=Coalesce("started_at", Value(moment(lease.first_started), output_field=DateTimeField())),
+        last_attempted_at=moment(attempt.started),
+    )
 
 
 def _superseded(attempt: Attempt) -> Outcome:
@@ -117,13 +153,14 @@ def _after_failed_commit(attempt: Attempt) -> Outcome | None:
         return Postponed("whether its commit took effect is not known yet", AGAIN_LATER)
 
 
-def _locked_early(attempt: Attempt, call: Call) -> Outcome:
+def _locked_early(attempt: Attempt, call: Call, progress: set[str]) -> Outcome:
     """Begin with a write where there are no row locks.
 
     SQLite cannot turn a transaction that has read into one that writes when somebody else has written meanwhile.
     """
     if not connections[attempt.job.database].features.has_select_for_update:
         _row(attempt).filter(settled=True).update(settled=True)
+    progress.add("called")
     return call()
 
 

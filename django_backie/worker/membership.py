@@ -63,6 +63,11 @@ class Membership:
         age = self._clock.monotonic() - self._board.last_renewed()
         return worker == self.name and age < SURE * self._broker.config.lease
 
+    @property
+    def is_sure(self) -> bool:
+        """Tell whether the present lease surely stands."""
+        return self.is_sure_of(self.name)
+
     def rename(self) -> None:
         """Take a new name."""
         self._board.add("generation")

@@ -1,4 +1,4 @@
-"""What a worker does while Redis does not answer: wait, longer each time, and say so once."""
+"""What a worker does while others are in trouble: wait, and say so once."""
 
 from __future__ import annotations
 
@@ -29,3 +29,19 @@ class Outage:
         if self.pause:
             logger.info("Redis at %s is back", self._address)
         self.pause = 0.0
+
+
+class MirrorLag:
+    """Knows whether workers get no jobs because the mirror has to catch up, and says so once."""
+
+    def __init__(self) -> None:
+        self._is_slow = False
+
+    def __bool__(self) -> bool:
+        return self._is_slow
+
+    def note(self, *, is_slow: bool) -> None:
+        """Note what the broker has answered to a worker that wanted jobs."""
+        if is_slow and not self._is_slow:
+            logger.warning("no new jobs for a while: too many changes wait for the mirror")
+        self._is_slow = is_slow

@@ -19,7 +19,7 @@ from .listener import WAKE, ListenerThread
 from .membership import Membership
 from .occupancy import Occupancy
 from .options import WorkerOptions
-from .outage import Outage
+from .outage import MirrorLag, Outage
 from .pace import Pace
 from .pools.loop import LoopPool
 from .pools.threads import ThreadPool
@@ -27,8 +27,7 @@ from .stopping import Stopping
 
 logger = logging.getLogger("django_backie.worker")
 
-BEAT = 1.0
-FLUSH_AFTER, STALE_BACKLOG = 0.01, 0.1
+BEAT, FLUSH_AFTER, STALE_BACKLOG = 1.0, 0.01, 0.1
 
 OnFinished = Callable[[Finished], None]
 
@@ -66,12 +65,12 @@ class Worker:
         self._running: dict[str, Attempt] = {}
         self._endings: list[Ending] = []
         self._maybe_ready = True
-        self._due_at = float("inf")
-        self._last_turn = 0.0
+        self._last_turn, self._due_at = 0.0, float("inf")
         self._outage = Outage(backend.broker.address)
         self._taken = 0
         self._stopping = Stopping(clock)
-        self._is_yielding = self._is_slowed = False
+        self._is_yielding = False
+        self._mirror_lag = MirrorLag()
         self._occupancy = Occupancy()
         self.handed_back = 0
 
@@ -118,7 +117,7 @@ class Worker:
             return False
         if self._stopping.has_begun or self._is_retired:
             return True
-        return self._options.burst and not self._maybe_ready and not self._is_slowed
+        return self._options.burst and not self._maybe_ready and not self._mirror_lag
 
     # 1. Receive
 
@@ -143,19 +142,19 @@ class Worker:
         nearest = min(self._due_at, self._stopping.ends_at) - self._clock.monotonic()
         return max(0.001, min(BEAT, nearest))
 
-    def _accept(self, event: Finished | str) -> None:
+    def _accept(self, event: Finished | str, *, is_unopened: bool = False) -> None:
         if isinstance(event, str):
             self._maybe_ready = True
             return
         self._occupancy.free(event.ending)
-        # Under its former name this worker was fenced: the jobs of that time are no longer its own.
-        if event.worker == self.name:
+        # What was given up meanwhile, or leased under a former name, is not this worker's to end any more.
+        if is_unopened or ((held := self._running.get(event.ending.id)) and held.lease.token == event.ending.token):
             self._running.pop(event.ending.id, None)
             self._endings.append(event.ending)
         if event.ran:
             self._pace.ran(event.ran)
         self._board.count(event.ending.state)
-        self.handed_back += event.ending.state is State.READY
+        self.handed_back += event.ending.state is State.READY and self._stopping.has_begun
         self._on_finished(event)
 
     # 2. Turn
@@ -165,7 +164,7 @@ class Worker:
         return self._maybe_ready and self._room() > 0
 
     def _room(self) -> int:
-        if self._stopping.has_begun:
+        if self._stopping.has_begun or not self._membership.is_sure:
             return 0
         room = self._pace.room(self._occupancy.threads, self._occupancy.loop, self._threads.backlog)
         if self._options.max_jobs is not None:
@@ -175,7 +174,8 @@ class Worker:
     def _turn_if_due(self) -> None:
         now = self._clock.monotonic()
         flush = self._endings and (self._threads.backlog == 0 or now - self._last_turn >= FLUSH_AFTER)
-        if not flush and not self._wants_jobs:
+        # Nothing but a turn tells a worker whose lease is not sure whether it has lapsed.
+        if not (flush or self._wants_jobs or (not self._membership.is_sure and now - self._last_turn >= BEAT)):
             return
         try:
             # What is handed back because others may be free for it must not come back with the same breath.
@@ -198,12 +198,12 @@ class Worker:
             self._rejoin()
             return
         self._start(turn.leases)
+        self._due_at = float("inf") if turn.next_due is None else self._last_turn + turn.next_due
         if limit:
             self._maybe_ready = len(turn.leases) == limit
-        self._due_at = float("inf") if turn.next_due is None else self._last_turn + turn.next_due
-        if turn.slow and not self._is_slowed:
-            logger.warning("no new jobs for a while: too many changes wait for the mirror")
-        self._is_slowed = turn.slow
+            self._mirror_lag.note(is_slow=turn.slow)
+        elif self._mirror_lag:
+            self._maybe_ready = True
         self._repair(turn.held)
         if not (self._maybe_ready or self._stopping.has_begun or self._options.burst or turn.slow):
             self._listener.arm()
@@ -228,7 +228,7 @@ class Worker:
         for lease in leases:
             attempt = self._executor.open(lease, self.name)
             if isinstance(attempt, Finished):
-                self._accept(attempt)
+                self._accept(attempt, is_unopened=True)
                 continue
             self._running[lease.id] = attempt
             self._occupancy.take(attempt)

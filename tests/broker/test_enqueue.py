@@ -177,3 +177,10 @@ def test_each_queue_may_have_a_bound_of_its_own(broker: RedisBroker) -> None:
 
 def test_a_queue_without_a_bound_takes_all(broker: RedisBroker) -> None:
     assert Arrival.FULL not in bounded(broker, {"mail": 1}).enqueue(jobs("abcdef"))
+
+
+def test_a_job_for_later_is_not_refused_by_a_full_queue(broker: RedisBroker) -> None:
+    small = bounded(broker, 1)
+    small.enqueue([job("a")])
+
+    assert small.enqueue([job("b", run_after=far_future())]) == [Arrival.ADDED]

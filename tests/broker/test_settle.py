@@ -258,3 +258,14 @@ def test_the_record_keeps_the_last_attempts_only(broker: RedisBroker) -> None:
         end(broker, lease, State.READY, note=f'{{"n":{number}}}')
 
     assert [note["n"] for note in record(broker, "a").attempts] == list(range(10, 60))
+
+
+@pytest.mark.parametrize(("first", "second"), [(State.READY, State.SUCCESSFUL), (State.SUCCESSFUL, State.READY)])
+def test_two_endings_of_one_attempt_in_one_call_are_one(broker: RedisBroker, first: State, second: State) -> None:
+    broker.enqueue([job("a")])
+    (lease,) = claim(broker)
+    endings = [Ending("a", lease.token, state, refund=state is State.READY) for state in (first, second)]
+
+    assert broker.turn(WORKER, endings).answers == ["OK", "DUP"]
+    assert record(broker, "a").state is first
+    assert (order(broker) == ["a"]) == (first is State.READY)

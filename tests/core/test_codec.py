@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from django_backie import conf
 from django_backie.core import codec
 from django_backie.core.codec import Signer
-from django_backie.core.options import Options
+from django_backie.core.options import LONGEST, Options
 from django_backie.exceptions import NewerBody, PayloadTooLarge, UnreadableBody, UnserializableValue
 
 from .support import JOB_ID, LIMIT, SIGNER, make_job
@@ -276,3 +277,21 @@ def test_jobs_are_frozen() -> None:
     with pytest.raises(AttributeError):
         make_job().queue = "other"  # type: ignore[misc]
     assert replace(make_job(), queue="other").queue == "other"
+
+
+def test_a_wait_of_more_than_ten_years_is_taken_for_ten() -> None:
+    """An earlier release took such times and signed them: its jobs must not be parked."""
+    job = make_job(options=Options(timeout=1e12, backoff=(1.0, 1e300)))
+    found = codec.unpack(JOB_ID, codec.pack(job, SIGNER, LIMIT).body, SIGNER).options
+
+    assert (found.timeout, found.backoff) == (LONGEST, (1.0, LONGEST))
+
+
+@pytest.mark.parametrize("timeout", [0.1, LONGEST, None])
+@pytest.mark.parametrize("backoff", [LONGEST, (0, 1.5), [1]])
+def test_what_the_settings_allow_travels(timeout: float | None, backoff: Any) -> None:
+    config = conf.parse("default", {"TIMEOUT": timeout, "BACKOFF": backoff})
+    job = make_job(options=Options(timeout=config.timeout, backoff=config.backoff))
+    found = codec.unpack(JOB_ID, codec.pack(job, SIGNER, LIMIT).body, SIGNER).options
+
+    assert (found.timeout, found.backoff) == (config.timeout, config.backoff)

@@ -171,11 +171,11 @@ class Machine(RuleBasedStateMachine):
     ) -> None:
         """End attempts of the worker that has the first of them; of the others some are not its own, some are over."""
         worker, _ = self.lease(*chosen[0][:2])
-        ended = {}
+        ended: list[Ending] = []
         for number, late, ending, delay in chosen:
             _, lease = self.lease(number, late)
-            ended[lease.id] = Ending(lease.id, lease.token, *ending, delay, "why", NOTE)
-        self.turn(worker, list(ended.values()), limit, *which)
+            ended.append(Ending(lease.id, lease.token, *ending, delay, "why", NOTE))
+        self.turn(worker, ended, limit, *which)
 
     def _end_one(self, number: int, late: bool, ending: tuple[State, bool], delay: float, worker: str | None) -> None:
         holder, lease = self.lease(number, late)

@@ -122,13 +122,14 @@ class Reference:
         if packed.id in self.jobs:
             return Arrival.PRESENT
         bound = self.bounds.get(packed.queue, self.bounds.get("*"))
-        if bound is not None and len(self._ready(packed.queue)) >= bound:
+        due = None if packed.run_after is None else round(packed.run_after * 1000)
+        is_later = due is not None and due > self.now
+        if bound is not None and len(self._ready(packed.queue)) >= bound and not is_later:
             return Arrival.FULL
         job = Job(packed.id, packed.queue, packed.priority, packed.body)
         self.jobs[job.id] = job
         self._know(job.queue)
-        due = None if packed.run_after is None else round(packed.run_after * 1000)
-        if due is not None and due > self.now:
+        if is_later:
             job.state, job.due = "S", due
             self._wake(job.queue)
         else:
@@ -154,6 +155,7 @@ class Reference:
             if job.state == "Q" and job.aside is None:
                 return "READY"
             job.keeps_place, job.aside = False, None
+            job.first = None if job.state == "B" else job.first
             self._append(job)
             self._write(job)
             return "OK"
@@ -227,7 +229,10 @@ class Reference:
         queues: Sequence[str] = (),
         mode: str = "all",
     ) -> Turn:
-        answers = [self._end(worker, ending) for ending in endings]
+        answers, over = [], set[str]()
+        for ending in endings:
+            answers.append("DUP" if ending.id in over else self._end(worker, ending))
+            over |= {ending.id} if answers[-1] == "OK" else set()
         if worker not in self.leases:
             return Turn(True, answers, [], 0, None)
         leases = []

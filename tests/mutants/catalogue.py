@@ -688,6 +688,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "include/settle.lua": [
         ("token", "if token ~= item.token then", "if not token then", "A former attempt's result is accepted."),
+        ("twice", "if seen[item.id] then", "if false then", "Two endings of one attempt in one call both count."),
         (
             "dup-worker",
             "record.worker == worker and ended[record.state]",

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, connection, connections, transaction
+from django.db.transaction import TransactionManagementError
 
-from django_backie import task
+from django_backie import control, task
+from django_backie import mirror as mirror_module
 from django_backie.broker.replies import Lease
 from django_backie.core.outcome import Succeeded
 from django_backie.core.states import State
+from django_backie.duties.prune import Prune
 from django_backie.exceptions import InvalidOption
 from django_backie.models import Job
+from django_backie.moments import moment
 from django_backie.worker import atomic
 from django_backie.worker.attempt import Attempt, Finished
 from django_backie.worker.executor import Executor
@@ -121,7 +126,7 @@ def test_two_attempts_at_once_commit_the_effects_of_one(backend: Any) -> None:
 def test_an_attempt_that_was_overtaken_does_not_commit(backend: Any) -> None:
     result = count.delay("a")
     frozen = lease(backend)
-    Job.objects.filter(pk=result.id).update(attempt=frozen.attempt + 1)
+    Job.objects.filter(pk=result.id).update(attempt=frozen.attempt + 1, version=frozen.token + 1)
     finished = execute(backend, frozen)
     assert (groups(), finished.ending.state, finished.ending.refund) == (0, State.SCHEDULED, True)
 
@@ -300,3 +305,139 @@ def test_an_attempt_that_only_waits_for_its_database_has_not_started(
         monkeypatch.setattr(atomic, "_earlier_outcome", BrokenConnection.refuse)
     Executor(backend).run(attempt)
     assert len(starts) == started
+
+
+def committed_and_lost(backend: Any) -> str:
+    """Let an atomic attempt commit, and its worker die before it could say so; return the id of the job."""
+    result = count.delay("a")
+    execute(backend, lease(backend))
+    backend.broker.bury("w", [result.id])
+    return str(result.id)
+
+
+@pytest.mark.parametrize("action", [control.run_now, control.cancel])
+def test_a_job_whose_effects_are_committed_is_not_changed_by_hand(backend: Any, action: Any) -> None:
+    job_id = committed_and_lost(backend)
+
+    assert action([job_id]).refused == ((job_id, "it has ended"),)
+    assert Job.objects.get(pk=job_id).state == State.SUCCESSFUL
+
+
+@pytest.mark.parametrize("state", [State.READY, State.RUNNING, State.CANCELLED])
+def test_a_settled_job_is_told_as_such_whatever_somebody_has_written_over_it(backend: Any, state: State) -> None:
+    job_id = committed_and_lost(backend)
+    Job.objects.filter(pk=job_id).update(state=state)
+    drain(backend)
+    mirror(backend)
+
+    row = Job.objects.get(pk=job_id)
+    assert (groups(), row.state, row.settled) == (1, State.SUCCESSFUL, False)
+
+
+def test_the_row_of_a_settled_job_is_kept_while_redis_still_has_the_job(backend: Any) -> None:
+    job_id = committed_and_lost(backend)
+    Job.objects.filter(pk=job_id).update(finished_at=moment(1.0))
+    Prune(backend).tick()
+    assert Job.objects.filter(pk=job_id).exists()
+
+    backend.broker.drop({job_id: 9_999_999_999_999})
+    Prune(backend).tick()
+    assert not Job.objects.filter(pk=job_id).exists()
+
+
+def test_an_attempt_notes_that_it_runs_so_that_the_mirror_need_not(backend: Any) -> None:
+    result = count.delay("a")
+    leased = lease(backend)
+    seen: list[Any] = []
+
+    @contextmanager
+    def look() -> Iterator[None]:
+        seen.append(Job.objects.values_list("state", "version", "attempt", "worker").get(pk=result.id))
+        yield
+
+    executor = Executor(backend)
+    attempt = executor.open(leased, "w")
+    assert isinstance(attempt, Attempt)
+    executor.run(attempt, look())
+    assert seen == [(State.RUNNING, leased.token, 1, "w")]
+
+
+def test_a_transaction_that_was_not_committed_is_no_success(backend: Any) -> None:
+    count.delay("a")
+    attempt = Executor(backend).open(lease(backend), "w")
+    assert isinstance(attempt, Attempt)
+
+    def call() -> Succeeded:
+        # As a timeout leaves it that hits a block of the task's own between its beginning and its end.
+        transaction.atomic().__enter__()
+        return Succeeded("1")
+
+    try:
+        with pytest.raises(TransactionManagementError, match="was not committed"):
+            atomic.run_settling(attempt, call)
+    finally:
+        # A worker closes such a connection; a database in memory would go with it.
+        connection.in_atomic_block, connection.savepoint_ids, connection.run_on_commit = False, [], []
+        connection.atomic_blocks = []
+        connection.rollback()
+        connection.set_autocommit(True)
+    assert groups() == 0
+
+
+def test_an_attempt_whose_transaction_cannot_begin_is_not_charged(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count.delay("a")
+    leased = lease(backend)
+    monkeypatch.setattr(atomic, "_locked_early", lambda *_: BrokenConnection.refuse(None))  # type: ignore[arg-type]
+    finished = execute(backend, leased)
+    assert (finished.ending.state, finished.ending.refund) == (State.SCHEDULED, True)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="its transactions have snapshots of their own only there")
+def test_a_transaction_with_a_snapshot_of_its_own_can_end_its_job(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = count.delay("a")
+    leased = lease(backend)
+    attempt = Executor(backend).open(leased, "w")
+    assert isinstance(attempt, Attempt)
+
+    def call() -> Succeeded:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        groups()
+        in_another_thread(lambda: mirror(backend))
+        return Succeeded("1")
+
+    assert atomic.run_settling(attempt, call) == Succeeded("1")
+    assert Job.objects.get(pk=result.id).settled
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="only there the wait can be bounded for a transaction")
+def test_a_row_that_somebody_holds_does_not_hold_up_the_mirror(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mirror_module, "LONGEST_WAIT", 0.2)
+    held, free = echo.delay(1), echo.delay(2)
+    with transaction.atomic():
+        Job.objects.select_for_update().get(pk=held.id)
+        in_another_thread(lambda: mirror(backend))
+        states = [Job.objects.get(pk=result.id).version for result in (held, free)]
+    assert states[0] == 0
+    assert states[1] > 0
+    mirror(backend)
+    assert Job.objects.get(pk=held.id).version > 0
+
+
+def in_another_thread(work: Callable[[], None]) -> None:
+    """Do some work on connections of its own."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(timeout=20)
+    assert not thread.is_alive()

@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
+from django_backie.broker.redis import RedisBroker
 from django_backie.core.states import State
-from django_backie.worker.attempt import Finished
+from django_backie.worker.attempt import Attempt, Finished
 from django_backie.worker.board import Board
 from django_backie.worker.executor import Executor
+from django_backie.worker.membership import Membership
 from django_backie.worker.options import WorkerOptions, worker_name
 from django_backie.worker.pools.loop import LoopPool
 from django_backie.worker.worker import Worker
-from tests.app.tasks import aadd, add, amark, mark
+from tests.app.tasks import aadd, add, amark, echo, mark
 from tests.lifecycle.conftest import until
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -89,3 +91,49 @@ def test_async_jobs_that_are_stopped_before_they_begin_are_handed_back(backend: 
     pool.stop()
     assert {finished.ending.state for finished in reported} == {State.READY}
     assert len(pool._free) == 3
+
+
+def test_a_worker_whose_lease_is_not_sure_takes_no_jobs_and_asks_now_and_then(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Membership, "is_sure_of", lambda *_: False)
+    turns: list[int] = []
+    turn = RedisBroker.turn
+
+    def count(broker: RedisBroker, name: str, endings: Any = (), limit: int = 0, *rest: Any) -> Any:
+        turns.append(limit)
+        return turn(broker, name, endings, limit, *rest)
+
+    monkeypatch.setattr(RedisBroker, "turn", count)
+    echo.delay(1)
+    running = worker(backend, burst=False, grace=0.0)
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    until(lambda: len(turns) >= 2)
+    running.stop()
+    thread.join(timeout=20)
+    assert set(turns) == {0}
+    assert running.handed_back == 0
+
+
+def test_a_job_that_goes_back_in_the_middle_of_work_is_no_unclean_stop(backend: Any, tmp_path: Any) -> None:
+    mark.delay_many([(str(tmp_path / "marks"), str(number), 0.3) for number in range(4)])
+    add.delay_many([(1, 2)] * 200)
+    running = worker(backend, threads=2)
+    running.run()
+    assert running.handed_back == 0
+
+
+def test_a_job_that_was_given_up_is_not_ended_a_second_time_when_it_ends_after_all(backend: Any) -> None:
+    echo.delay(1)
+    running = worker(backend)
+    running._membership.join(lambda: False)
+    (lease,) = backend.broker.turn(running.name, limit=1).leases
+    attempt = Executor(backend).open(lease, running.name)
+    assert isinstance(attempt, Attempt)
+    running._running[lease.id] = attempt
+    running.abort()
+    running._stopping.ends_at -= 60
+    running._interrupt()
+    running._accept(Executor(backend).run(attempt))
+    assert [ending.state for ending in running._endings] == [State.READY]

@@ -16,15 +16,16 @@ end
 local answers, bodies, marked, woken = {}, {}, {}, {}
 for at = first, #ARGV, 5 do
   local id, queue, priority, due, body = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
+  local is_later = due ~= '' and tonumber(due) > now
   if redis.call('HEXISTS', b, id) == 1 then
     answers[#answers + 1] = 0
-  elseif is_full(queue) then
+  elseif not is_later and is_full(queue) then
     answers[#answers + 1] = 2
   else
     answers[#answers + 1] = 1
     redis.call('HSET', b, id, body)
     if not woken[queue] then note_queue(prefix, queue) end
-    if due ~= '' and tonumber(due) > now then
+    if is_later then
       redis.call('ZADD', s, due, id)
     else
       redis.call('ZADD', prefix .. 'q:' .. queue, score_of(priority, redis.call('INCR', seq)), id)

@@ -21,6 +21,8 @@ for at = first, #ARGV do
   else
     redis.call('HDEL', f, id)
     append(prefix, id, body)
+    -- Whoever parked it counted from its first claim; from now on it has time again.
+    if record.state == 'B' then record.first = '' end
     record.state, record.due, record.reason = 'Q', '', ''
     touch(record, now)
     redis.call('HSET', h, id, format(record))

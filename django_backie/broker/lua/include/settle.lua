@@ -1,5 +1,6 @@
 -- End attempts: each item is id, token, next state, refund, delay in ms, reason, attempt record.
--- Answers per item: OK; STALE when the attempt is not the worker's (any more); DUP when it has ended like this before.
+-- Answers per item: OK; STALE when the attempt is not the worker's (any more); DUP when it has ended before, be it by an
+-- item of the same call.
 local function verdict(record, worker)
   if record.worker == worker and ended[record.state] then return 'DUP' end
   return 'STALE'
@@ -21,14 +22,16 @@ local function settle(prefix, worker, now, items)
   local ids = {}
   for index, item in ipairs(items) do ids[index] = item.id end
   local held, records = fetch(prefix .. 'w:' .. worker, ids), fetch(prefix .. 'h', ids)
-  local answers, released, written, marked = {}, {}, {}, {}
+  local answers, released, written, marked, seen = {}, {}, {}, {}, {}
   for index, item in ipairs(items) do
     local record = parse(records[index])
     local token, _, score, queue = string.match(held[index] or '', '^(%d+)|(%d)|(-?%d+)|(.*)$')
-    if token ~= item.token then
+    if seen[item.id] then
+      answers[index] = 'DUP'
+    elseif token ~= item.token then
       answers[index] = verdict(record, worker)
     else
-      answers[index] = 'OK'
+      answers[index], seen[item.id] = 'OK', true
       released[#released + 1] = item.id
       record.state, record.reason, record.due = item.state, item.reason, ''
       if item.refund then record.attempt = record.attempt - 1 end

@@ -14,7 +14,7 @@ from .servers import Server
 DOCUMENT = Path(__file__).parents[1] / "docs" / "how-to" / "secure-redis.md"
 PASSWORD = "secret"
 # What the tests do beside the package: find their own keys, ask their kind and expiry, load scripts; and ``Broker``.
-OF_THE_TESTS = ("+scan", "+type", "+ttl", "+hkeys", "+script|load", "+script|exists", "+lpush", "+brpop")
+OF_THE_TESTS = ("+scan", "+keys", "+type", "+ttl", "+hkeys", "+script|load", "+script|exists", "+lpush", "+brpop")
 
 
 def rule() -> list[str]:

@@ -217,9 +217,10 @@ def _directory(keep: bool, say: Callable[[str], object]) -> Iterator[Path]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end the campaign as Ctrl-C does: everything is cleared away."""
+    """Let SIGTERM end the campaign as Ctrl-C does: everything is cleared away. Also one that began in the background."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:

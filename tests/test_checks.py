@@ -30,7 +30,8 @@ def found(settings: Any, *, deploy: bool = False, databases: list[str] | None = 
     """Return the ids of our messages for one alias with these options."""
     settings.TASKS = {"default": {"BACKEND": BACKEND, "OPTIONS": {"URL": "redis://localhost", **options}}}
     messages = run_checks(include_deployment_checks=deploy, databases=databases)
-    return sorted(str(message.id).rpartition(".")[2] for message in messages if "backie" in str(message.id))
+    # Once each: where the backport is installed beside Django 6, both ask the backend.
+    return sorted({str(message.id).rpartition(".")[2] for message in messages if "backie" in str(message.id)})
 
 
 def test_right_options_need_no_word(settings: Any) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from .core.options import DURABILITIES, LONGEST, Durability, backoff_problem
+from .core.options import DURABILITIES, LONGEST, Durability, backoff_problem, is_number
 from .exceptions import ConfigurationError, did_you_mean
 
 SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
@@ -80,10 +80,6 @@ def _without_password(url: object) -> object:
     return re.sub(r"^(\w+:/+)?.*@", r"\1***@", re.sub(r"(password=)[^&]*", r"\1***", url), flags=re.DOTALL)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
@@ -102,7 +98,7 @@ def _as_delta(value: timedelta | float) -> timedelta:
 
 _DURATION = _Rule(
     "a timedelta or a number of seconds",
-    lambda v: (isinstance(v, timedelta) and v > timedelta(0)) or (_is_number(v) and v > 0),
+    lambda v: (isinstance(v, timedelta) and v > timedelta(0)) or (is_number(v) and v > 0),
     _as_delta,
 )
 _NAMES = _Rule("a list of strings", _is_names, tuple)
@@ -123,15 +119,15 @@ RULES: dict[str, _Rule] = {
     "BACKOFF": _Rule(
         "a number of seconds above 0, or a list of such numbers",
         lambda v: backoff_problem(v) is None,
-        lambda v: float(v) if _is_number(v) else tuple(map(float, v)),
+        lambda v: float(v) if is_number(v) else tuple(map(float, v)),
     ),
     "TIMEOUT": _Rule(
         "a number of seconds above 0, ten years at most, or None",
-        lambda v: v is None or (_is_number(v) and 0 < v <= LONGEST),
+        lambda v: v is None or (is_number(v) and 0 < v <= LONGEST),
     ),
     "RETENTION": _DURATION,
     "RETENTION_FAILED": _DURATION,
-    "LEASE": _Rule("a number of seconds from 3", lambda v: _is_number(v) and v >= 3, float),
+    "LEASE": _Rule("a number of seconds from 3", lambda v: is_number(v) and v >= 3, float),
     "MAX_PAYLOAD": _Rule("a number of bytes from 1", _is_count),
     "MAX_RESULT": _Rule("a number of bytes from 1", _is_count),
     "MAX_QUEUE_LENGTH": _Rule(

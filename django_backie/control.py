@@ -16,8 +16,7 @@ from django.utils.translation import gettext as _
 from . import compat
 from .broker.redis import RedisBroker, Restored
 from .core.states import RETRYABLE_BY_HAND, WAITING, State
-from .moments import epoch
-from .outbox import notes_of
+from .outbox import notes_of, restored
 
 if TYPE_CHECKING:
     from .models import Job
@@ -49,7 +48,7 @@ def retry(ids: Iterable[str], *, using: str = "default") -> Report:
     tally = _Tally()
     for broker, rows in _by_broker(ids, using, tally).items():
         fit = [row for row in rows if _may_retry(row, tally)]
-        versions = broker.restore([_restored(row) for row in fit], revive=True)
+        versions = broker.restore([_anew(row) for row in fit], revive=True)
         for row, version in zip(fit, versions, strict=True):
             if version:
                 _write(row, using, version, state=State.READY, attempt=0, crashes=0, finished_at=None, reason="")
@@ -124,7 +123,7 @@ def _change_waiting(
         lost = [row for row in rows if answers[str(row.pk)] == "GONE" and row.state in WAITING and row.body]
         if lost:
             # Its push is still to come, or Redis has lost it: bring it back and ask again.
-            broker.restore([_restored(row) for row in lost])
+            broker.restore([restored(row) for row in lost])
             answers |= dict(zip([str(row.pk) for row in lost], verb(broker, [str(r.pk) for r in lost]), strict=True))
         for row in rows:
             _settle(row, using, answers[str(row.pk)], state, reason, tally)
@@ -171,12 +170,9 @@ def _may_retry(row: Job, tally: _Tally) -> bool:
     return False
 
 
-def _restored(row: Job) -> Restored:
-    if row.state in RETRYABLE_BY_HAND:
-        return Restored(str(row.pk), row.body, attempts=notes_of(row), version=row.version)
-    due = row.run_after if row.state in {State.SCHEDULED, State.RETRYABLE} else None
-    when = None if due is None else epoch(due)
-    return Restored(str(row.pk), row.body, when, row.attempt, row.crashes, notes_of(row), row.version)
+def _anew(row: Job) -> Restored:
+    """Return an ended job with all its attempts before it."""
+    return Restored(str(row.pk), row.body, attempts=notes_of(row), version=row.version)
 
 
 def _write(row: Job, using: str, version: int, **values: Any) -> None:

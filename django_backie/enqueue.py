@@ -125,16 +125,15 @@ def _push(parcels: Sequence[Parcel]) -> None:
     lost: list[Parcel] = []
     for broker in dict.fromkeys(parcel.broker for parcel in parcels):
         own = [parcel for parcel in parcels if parcel.broker is broker]
+        unreachable: BrokerError | None = None
         try:
             refused = _push_to(broker, own)
         except BrokerError as error:
             logger.warning("%s; jobs in the outbox are pushed when it is back", error)
-            refused, cause = own, error
-        else:
-            cause = _queue_full(refused)
-        refused = [parcel for parcel in refused if parcel.durability != "outbox"]
-        lost += refused
-        failure = cause if refused else failure
+            refused, unreachable = own, error
+        if strict := [parcel for parcel in refused if parcel.durability != "outbox"]:
+            lost += strict
+            failure = unreachable or _queue_full(strict)
     for parcel in parcels:
         if parcel not in lost:
             parcel.announce()

@@ -138,12 +138,12 @@ def restore(ids: Sequence[str], using: str, bring_back: BringBack) -> int:
     with transaction.atomic(using=using):
         rows = _locked(lost, using)
         prefetch_related_objects(rows, "attempts")
-        versions = bring_back([_restored(row) for row in rows]) if rows else []
-        restored = [row for row, version in zip(rows, versions, strict=True) if version]
+        versions = bring_back([restored(row) for row in rows]) if rows else []
+        brought_back = [row for row, version in zip(rows, versions, strict=True) if version]
         for row, version in zip(rows, versions, strict=True):
             row.version = version - 1
-        _model()._default_manager.using(using).bulk_update(restored, ["version"])
-    return len(restored)
+        _model()._default_manager.using(using).bulk_update(brought_back, ["version"])
+    return len(brought_back)
 
 
 def _unfinished(using: str) -> Any:
@@ -168,7 +168,8 @@ def _note(attempt: Any) -> dict[str, Any]:
     return note
 
 
-def _restored(row: Any) -> Restored:
+def restored(row: Any) -> Restored:
+    """Return a job that has not ended as its row remembers it."""
     # A RUNNING row counts its present attempt, which nobody will finish now.
     attempt = row.attempt - 1 if row.state == State.RUNNING else row.attempt
     due = row.run_after if row.state in {State.SCHEDULED, State.RETRYABLE} else None

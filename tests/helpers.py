@@ -16,6 +16,18 @@ from django_backie.worker.options import WorkerOptions, worker_name
 from django_backie.worker.worker import Worker
 
 
+class StandingClock:
+    """Stands until it is moved."""
+
+    time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+
 def drain(backend: Any, **options: Any) -> Worker:
     """Run jobs in this process until none is ready."""
     wanted = WorkerOptions(**{"threads": 2, "async_concurrency": 10, "burst": True, **options})

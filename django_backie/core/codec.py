@@ -19,7 +19,7 @@ from typing import Any
 from ..exceptions import NewerBody, PayloadTooLarge, UnreadableBody, UnserializableValue
 from . import jsonic
 from .job import Job, Packed
-from .options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, LONGEST, Options, option_problem
+from .options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, LONGEST, Options, is_number, option_problem
 
 VERSION = "1"
 LONGEST_BODY = 16 * 1024 * 1024
@@ -180,18 +180,18 @@ _LARGEST_PRIORITY = 100
 
 def _bounded(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the fields with times of ten years at most: an earlier release took longer ones, and signed them."""
-    for key in ("o", "x"):
-        value: Any = fields.get(key)
-        if type(value) in {int, float}:
-            fields[key] = min(value, LONGEST)
-        elif type(value) is list:
-            fields[key] = [min(item, LONGEST) if type(item) in {int, float} else item for item in value]
-    return fields
+    return {key: _at_most_longest(value) if key in {"o", "x"} else value for key, value in fields.items()}
+
+
+def _at_most_longest(value: Any) -> Any:
+    if type(value) is list:
+        return [_at_most_longest(item) for item in value]
+    return min(value, LONGEST) if is_number(value) else value
 
 
 def _require_sound(priority: int, fields: dict[str, Any]) -> None:
     """Refuse what none of our callers can have meant: a job that is run, or mirrored, has fields of the right kind."""
-    for key, value in _bounded(fields).items():
+    for key, value in fields.items():
         if type(value) not in _TYPES.get(key, (type(value),)):
             msg = f"field {key!r} is {type(value).__name__}"
             raise ValueError(msg)
@@ -206,7 +206,8 @@ def _require_sound(priority: int, fields: dict[str, Any]) -> None:
         raise ValueError(msg)
 
 
-def _job(job_id: str, queue: str, priority: int, fields: dict[str, Any]) -> Job:
+def _job(job_id: str, queue: str, priority: int, envelope: dict[str, Any]) -> Job:
+    fields = _bounded(envelope)
     _require_sound(priority, fields)
     backoff = fields.get("o", DEFAULT_BACKOFF)
     return Job(

@@ -49,7 +49,7 @@ def backoff_problem(value: Any) -> str | None:
     if not numbers:
         return "an empty list"
     for number in numbers:
-        if not isinstance(number, int | float) or isinstance(number, bool):
+        if not is_number(number):
             return f"{number!r} is not a number"
         if not number >= 0 or (number == 0 and numbers == [value]):
             return f"{number!r} is not above 0"
@@ -71,14 +71,15 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, list | tuple | set | frozenset) and all(isinstance(name, str) for name in value)
 
 
-def _is_number(value: Any, kind: type | UnionType) -> bool:
+def is_number(value: Any, kind: type | UnionType = int | float) -> bool:
+    """Tell whether a value is a number; True and False are none."""
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "max_attempts": (lambda v: _is_number(v, int) and v >= 1, "must be a whole number from 1"),
+    "max_attempts": (lambda v: is_number(v, int) and v >= 1, "must be a whole number from 1"),
     "timeout": (
-        lambda v: _is_number(v, int | float) and 0 < v <= LONGEST,
+        lambda v: is_number(v) and 0 < v <= LONGEST,
         "must be a number of seconds above 0, ten years at most",
     ),
     "durability": (lambda v: v in DURABILITIES, f"must be one of {', '.join(map(repr, DURABILITIES))}"),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from django.db import DatabaseError, InterfaceError
-
 from .. import outbox
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
+from .base import on_each
 
 logger = logging.getLogger("django_backie.duties")
 
@@ -25,16 +24,12 @@ class Relay:
 
     def tick(self) -> float:
         """Push what has waited for more than the grace."""
-        pushed = [self._relay(database) for database in self._backend.config.databases]
+        pushed: list[int] = []
+        on_each(self._backend.config.databases, lambda database: pushed.append(self._relay(database)), self.name)
         if any(pushed):
             logger.info("pushed %d job(s) from the outbox", sum(pushed))
         return 0.0 if max(pushed, default=0) >= outbox.BATCH else self.interval
 
     def _relay(self, database: str) -> int:
         backend = self._backend
-        try:
-            return outbox.relay(database, backend.alias, backend.broker.enqueue, self._clock.now())
-        except (DatabaseError, InterfaceError) as error:
-            # The other databases' jobs must not wait for this one.
-            logger.warning("the outbox of %r cannot be read: %s", database, error)
-            return 0
+        return outbox.relay(database, backend.alias, backend.broker.enqueue, self._clock.now())

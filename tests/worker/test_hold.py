@@ -17,21 +17,10 @@ from django_backie.worker.options import WorkerOptions
 from django_backie.worker.pools.loop import LoopPool
 from django_backie.worker.pools.threads import ThreadPool
 from tests.app.tasks import amark, mark
+from tests.helpers import StandingClock as Clock
 from tests.lifecycle.conftest import until
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-
-class Clock:
-    """Stands until it is moved."""
-
-    time = 100.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
 
 
 @pytest.fixture

@@ -11,20 +11,9 @@ from django_backie.worker.board import Board
 from django_backie.worker.children import Child
 from django_backie.worker.leases import AGAIN_AFTER, LONG_TICK, RENEWALS_PER_LEASE, TICK, Leases
 from tests.app.tasks import echo
+from tests.helpers import StandingClock as Clock
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
-
-
-class Clock:
-    """Stands until it is moved."""
-
-    time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
 
 
 def child(backend: Any, name: str) -> Child:

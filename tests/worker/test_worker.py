@@ -116,12 +116,19 @@ def test_a_worker_whose_lease_is_not_sure_takes_no_jobs_and_asks_now_and_then(
     assert running.handed_back == 0
 
 
-def test_a_job_that_goes_back_in_the_middle_of_work_is_no_unclean_stop(backend: Any, tmp_path: Any) -> None:
-    mark.delay_many([(str(tmp_path / "marks"), str(number), 0.3) for number in range(4)])
-    add.delay_many([(1, 2)] * 200)
-    running = worker(backend, threads=2)
-    running.run()
-    assert running.handed_back == 0
+@pytest.mark.parametrize(("is_stopping", "count"), [(False, 0), (True, 1)])
+def test_only_what_goes_back_at_the_stop_makes_it_an_unclean_one(backend: Any, is_stopping: bool, count: int) -> None:
+    echo.delay(1)
+    running = worker(backend)
+    running._membership.join(lambda: False)
+    (lease,) = backend.broker.turn(running.name, limit=1).leases
+    attempt = Executor(backend).open(lease, running.name)
+    assert isinstance(attempt, Attempt)
+    running._running[lease.id] = attempt
+    if is_stopping:
+        running.stop()
+    running._accept(Executor(backend).interrupted(attempt))
+    assert running.handed_back == count
 
 
 def test_a_job_that_was_given_up_is_not_ended_a_second_time_when_it_ends_after_all(backend: Any) -> None:

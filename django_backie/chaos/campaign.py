@@ -217,7 +217,7 @@ def _directory(keep: bool, say: Callable[[str], object]) -> Iterator[Path]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let SIGTERM end the campaign as Ctrl-C does, also one that began in the background: everything is cleared away."""
+    """Let SIGTERM end the campaign as Ctrl-C does, also one in the background: everything is cleared away."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     for number in before:
         signal.signal(number, signal.default_int_handler)

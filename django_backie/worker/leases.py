@@ -63,6 +63,13 @@ class Leases:
             logger.warning("%d worker(s) died; %d job(s) taken back", ticked.buried, ticked.recovered)
         return ticked.recovered > 0
 
+    def stopping(self, children: Sequence[Child]) -> None:
+        """Say that children stop; unsaid, jobs that are killed with them count a crash."""
+        try:
+            self._broker.stopping([child.full_name for child in children])
+        except BrokerError as error:
+            logger.debug("not said that the workers stop: %s", error)
+
     def bury(self, child: Child, started: Collection[str]) -> bool:
         """Take back what a dead child holds; tell whether it was anything."""
         try:

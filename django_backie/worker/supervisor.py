@@ -240,8 +240,10 @@ class Supervisor:
         if self._stopping_since is None:
             self._stopping_since = now
             busy = self._totals.with_living(self._workers)["busy"]
-            logger.info("stopping: no new jobs, %d in hand, up to %g s for them", busy, self._options.grace)
             self._send(signal.SIGTERM)
+            # A child says so too, but one whose jobs hold the interpreter's lock may be killed before it can.
+            self._leases.stopping([child for child in self._workers if child.pid])
+            logger.info("stopping: no new jobs, %d in hand, up to %g s for them", busy, self._options.grace)
         if self._signals > 1 and not self._aborting:
             self._aborting = True
             logger.info("aborting: running jobs are handed back")

@@ -140,3 +140,20 @@ def test_a_child_that_cannot_be_buried_now_is_left_to_its_lease(
     monkeypatch.setattr(type(backend.broker), "bury", refuse)
     assert not Leases(backend.broker, Clock()).bury(dead, [])
     assert "the lease of dead will lapse instead" in caplog.text
+
+
+def test_a_job_that_is_lost_with_a_stopping_child_is_not_charged(backend: Any) -> None:
+    stopping = child(backend, "stopping")
+    result = echo.delay(1)
+    backend.broker.turn(stopping.full_name, limit=1)
+    leases = Leases(backend.broker, Clock())
+    leases.stopping([stopping])
+    leases.bury(stopping, [result.id])
+    result.refresh()
+    assert result.crashes == 0
+
+
+def test_a_stop_is_not_held_up_by_a_server_that_does_not_answer(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = child(backend, "one")
+    monkeypatch.setattr(type(backend.broker), "stopping", refuse)
+    Leases(backend.broker, Clock()).stopping([one])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import weakref
 from typing import Any
 
 import django
 from django.core.signals import setting_changed
+from django.dispatch import Signal
 from django.utils.module_loading import import_string
 
 HAS_CORE = django.VERSION >= (6, 0)  # mypy is told that it is true
@@ -70,6 +73,7 @@ except ModuleNotFoundError as error:  # pragma: no cover - seen only without the
 __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",
     "DEFAULT_TASK_QUEUE_NAME",
+    "OWN_RECEIVERS",
     "TASK_REFRESH_ATTRS",
     "BaseTaskBackend",
     "InvalidTask",
@@ -85,16 +89,32 @@ __all__ = [
     "configured_aliases",
     "default_alias",
     "get_backend",
+    "is_heard",
     "task_backends",
     "task_signals",
 ]
 
 IMPLICIT_ALIAS = "backie"
+# django.tasks logs each of its signals through a receiver of its own, to its package's logger.
+OWN_RECEIVERS = 1
+LOGGER = logging.getLogger("django.tasks" if HAS_CORE else "django_tasks")
 BACKEND_PATH = "django_backie.backend.RedisBackend"
 
 # Serves the alias that exists without any TASKS setting. The backport's handler reads an empty mapping as "not set",
 # hence a handler of our own with explicit settings.
 _implicit = type(task_backends)({IMPLICIT_ALIAS: {"BACKEND": BACKEND_PATH, "QUEUES": []}})
+
+
+def is_heard(signal: Signal, level: int) -> bool:
+    """Tell whether anybody would notice one of django.tasks' signals, given the level at which Django logs it."""
+    if LOGGER.isEnabledFor(level) or len(signal.receivers) > OWN_RECEIVERS:
+        return True
+    return any(not _is_djangos(receiver) for _, receiver, *_ in signal.receivers)
+
+
+def _is_djangos(receiver: Any) -> bool:
+    function = receiver() if isinstance(receiver, weakref.ReferenceType) else receiver
+    return getattr(function, "__module__", "") == task_signals.__name__
 
 
 def configured_aliases() -> dict[str, dict[str, Any]]:

@@ -30,7 +30,7 @@ LAYERS: list[list[set[str]]] = [
     [{"base_task"}, {"base_backend"}],
     [{"backend"}],
     [{"worker"}, {"duties"}],
-    [{"control"}, {"worker.supervisor", "worker.report", "worker.banner"}],
+    [{"control"}, {"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],
     [{"seed"}, {"checks", "apps"}, {"admin", "templatetags"}, {"testing"}, {"chaos"}],
     [{"management"}],
 ]

@@ -13,8 +13,9 @@ from django.urls import reverse
 from django_backie import task
 from django_backie.models import Attempt, Job
 from django_backie.worker.board import Board
+from django_backie.worker.lines import MachineFormatter, PrettyFormatter
 from django_backie.worker.options import WorkerOptions, worker_name
-from django_backie.worker.report import MachineFormatter, PrettyFormatter, configure_logging, log_finished
+from django_backie.worker.report import configure_logging, log_finished
 from django_backie.worker.worker import Worker
 
 from .helpers import mirror

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..core.states import State
 
@@ -60,8 +60,7 @@ class Record:
         return self.finished
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(NamedTuple):
     """A worker's right to run one attempt of a job."""
 
     id: str
@@ -77,8 +76,7 @@ class Lease:
         return notes(self.history)
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """The end of one attempt, as the scripts take it."""
 
     id: str
@@ -91,16 +89,8 @@ class Ending:
 
     def arguments(self) -> tuple[Any, ...]:
         """Return the seven arguments of ``lua/include/settle.lua``."""
-        refund = int(self.refund)
-        return (
-            self.id,
-            self.token,
-            LETTERS[self.state],
-            refund,
-            round(self.delay * 1000),
-            self.reason,
-            self.note,
-        )
+        delay = round(self.delay * 1000) if self.delay else 0
+        return (self.id, self.token, LETTERS[self.state], int(self.refund), delay, self.reason, self.note)
 
 
 class Arrival(IntEnum):

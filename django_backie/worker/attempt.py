@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..broker.replies import Ending, Lease, Record
 from ..core.job import Job
@@ -16,8 +17,7 @@ from ..task_definition import Task
 from .hold import Hold
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """An attempt that has ended: what the broker is told, and what people read about it. Times are seconds."""
 
     ending: Ending
@@ -27,6 +27,10 @@ class Finished:
     waited: float = 0.0
     ran: float = 0.0
     transition: Transition | None = None
+
+
+# Asked several times for each job, and of the same few functions.
+_is_async = functools.lru_cache(maxsize=4096)(inspect.iscoroutinefunction)
 
 
 def _nothing() -> None:
@@ -43,13 +47,14 @@ class Attempt:
     worker: str
     hold: Hold
     started: float = 0.0
+    ended: float = 0.0
     on_start: Callable[[], None] = field(default=_nothing, repr=False)
     _result: TaskResult[Any] | None = field(default=None, repr=False)
 
     @property
     def is_async(self) -> bool:
         """Tell whether the task is a coroutine function."""
-        return inspect.iscoroutinefunction(self.task.func)
+        return _is_async(self.task.func)
 
     def latest_end(self, now: float) -> float:
         """Return until when the attempt may run that begins now."""

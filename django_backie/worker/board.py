@@ -9,6 +9,7 @@ from __future__ import annotations
 import mmap
 import struct
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 
 from ..core.states import State
@@ -23,11 +24,12 @@ _COUNTED = {
 }
 # Milliseconds of the monotonic clock, which all processes of a host share.
 _TIMES = ("renewed",)
-_FIELDS = (*COUNTERS, *_TIMES)
+_FIELDS = {name: place * _COUNTER.size for place, name in enumerate((*COUNTERS, *_TIMES))}
 # A slot: the id of a job, and the monotonic time until which it may run.
 _CELL = struct.Struct("=16sd")
 _SLOT = _CELL.size
 _EMPTY = bytes(16)
+_FREE = bytes(_SLOT)
 
 
 class Board:
@@ -40,11 +42,11 @@ class Board:
 
     def get(self, counter: str) -> int:
         """Return a counter."""
-        return int(_COUNTER.unpack_from(self._memory, _FIELDS.index(counter) * _COUNTER.size)[0])
+        return int(_COUNTER.unpack_from(self._memory, _FIELDS[counter])[0])
 
     def set(self, counter: str, value: int) -> None:
         """Write a counter; it has one writer, so nothing is lost."""
-        _COUNTER.pack_into(self._memory, _FIELDS.index(counter) * _COUNTER.size, value)
+        _COUNTER.pack_into(self._memory, _FIELDS[counter], value)
 
     def renewed(self, asked: float) -> None:
         """Note that the lease was renewed by a call that began at the given monotonic time."""
@@ -58,19 +60,20 @@ class Board:
         """Raise a counter."""
         self.set(counter, self.get(counter) + value)
 
-    def count(self, state: State) -> None:
-        """Count an attempt by the state in which it has left its job."""
-        if state in _COUNTED:
-            self.add(_COUNTED[state])
+    def count(self, states: Counter[State]) -> None:
+        """Count attempts by the states in which they have left their jobs."""
+        for state, number in states.items():
+            if state in _COUNTED:
+                self.add(_COUNTED[state], number)
 
     def begin(self, slot: int, job_id: str, until: float = float("inf")) -> None:
         """Note that a slot has started a job, which may run until a monotonic time."""
-        _CELL.pack_into(self._memory, self._head + slot * _SLOT, uuid.UUID(job_id).bytes, until)
+        _CELL.pack_into(self._memory, self._head + slot * _SLOT, bytes.fromhex(job_id.replace("-", "")), until)
 
     def end(self, slot: int) -> None:
         """Note that a slot is free."""
         at = self._head + slot * _SLOT
-        self._memory[at : at + _SLOT] = bytes(_SLOT)
+        self._memory[at : at + _SLOT] = _FREE
 
     def started(self) -> list[str]:
         """Return the ids of the jobs that have started and not ended."""

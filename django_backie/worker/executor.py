@@ -54,8 +54,8 @@ from .hold import Hold, Unlimited
 logger = logging.getLogger("django_backie.worker")
 
 _UNLIMITED: AbstractContextManager[Any] = nullcontext()
-# Django's tasks module logs each signal through a receiver of its own.
-OWN_RECEIVERS = 1
+_RECORDS = json.JSONEncoder(separators=(",", ":"))
+NOTHING = Succeeded("null")
 BROKEN_DELAY = 5.0
 # For what this worker does not know and a newer one may; after that it is parked.
 STRANGER_DELAYS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
@@ -132,7 +132,8 @@ class Executor:
     async def arun(self, attempt: Attempt) -> Finished:
         """Run an async attempt to its end; a cancellation from outside is a stop of the worker."""
         attempt.started = self._clock.now()
-        await self._atell(compat.task_signals.task_started, attempt.result)
+        if compat.is_heard(compat.task_signals.task_started, logging.INFO):
+            await self._atell(compat.task_signals.task_started, attempt.result)
         try:
             async with asyncio.timeout(attempt.job.options.timeout) as limit:
                 attempt.on_start()
@@ -149,7 +150,8 @@ class Executor:
 
     def _begin(self, attempt: Attempt) -> None:
         attempt.started = self._clock.now()
-        self._tell(compat.task_signals.task_started, attempt.result)
+        if compat.is_heard(compat.task_signals.task_started, logging.INFO):
+            self._tell(compat.task_signals.task_started, attempt.result)
 
     def _tell(self, signal: Signal, result: TaskResult[Any]) -> None:
         # Robust, and Django logs what a receiver raises: the job goes on, or has ended, all the same.
@@ -157,7 +159,7 @@ class Executor:
 
     async def _atell(self, signal: Signal, result: TaskResult[Any]) -> None:
         """Send a signal from the loop: in a thread, where receivers may use the ORM, if any is not Django's own."""
-        if len(signal.receivers) <= OWN_RECEIVERS:
+        if len(signal.receivers) <= compat.OWN_RECEIVERS:
             self._tell(signal, result)
         else:
             # Not asend_robust(): on Django 5.2 its receivers do not see the exception that is being handled.
@@ -175,6 +177,8 @@ class Executor:
 
     def _returned(self, attempt: Attempt, value: Any) -> Outcome:
         """Return the outcome of a task that returned; a value that cannot be kept will not be better next time."""
+        if value is None:
+            return NOTHING
         limit = self._backend.config.max_result
         try:
             text = jsonic.dumps(value)
@@ -194,13 +198,15 @@ class Executor:
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> Finished:
         finished, transition = self._decide(attempt, outcome)
-        if transition.state.is_final:
+        if _is_heard_end(transition):
+            _show_end(attempt, transition)
             self._tell(compat.task_signals.task_finished, attempt.result)
         return finished
 
     async def _asettle(self, attempt: Attempt, outcome: Outcome) -> Finished:
         finished, transition = self._decide(attempt, outcome)
-        if transition.state.is_final:
+        if _is_heard_end(transition):
+            _show_end(attempt, transition)
             # A stop of the worker that comes now must not undo the end of the job.
             with contextlib.suppress(asyncio.CancelledError):
                 await self._atell(compat.task_signals.task_finished, attempt.result)
@@ -208,18 +214,16 @@ class Executor:
 
     def _decide(self, attempt: Attempt, outcome: Outcome) -> tuple[Finished, Transition]:
         job, lease = attempt.job, attempt.lease
-        finished = self._clock.now()
+        attempt.ended = self._clock.now()
         transition = decide(job, lease.attempt, outcome, self._dice())
-        if transition.state.is_final:
-            _show_end(attempt.result, transition, finished)
         note = ""
         if transition.outcome:
             record = transition.record(
-                number=lease.attempt, worker=attempt.worker, started=attempt.started, finished=finished
+                number=lease.attempt, worker=attempt.worker, started=attempt.started, finished=attempt.ended
             )
-            note = json.dumps(record, separators=(",", ":"))
+            note = _RECORDS.encode(record)
         waited = max(0.0, attempt.started - max(job.created, job.run_after or 0.0))
-        ran = finished - attempt.started
+        ran = attempt.ended - attempt.started
         ending = _ending(lease, transition, note)
         return Finished(ending, attempt.worker, job, lease.attempt, waited, ran, transition), transition
 
@@ -238,9 +242,16 @@ class Executor:
         return Finished(_ending(lease, transition, ""), worker, job, lease.attempt, transition=transition)
 
 
-def _show_end(result: TaskResult[Any], transition: Transition, finished: float) -> None:
+def _is_heard_end(transition: Transition) -> bool:
+    """Tell whether the job has ended and somebody wants to know: Django's own receiver logs failures as errors."""
+    level = logging.INFO if transition.state is State.SUCCESSFUL else logging.ERROR
+    return transition.state.is_final and compat.is_heard(compat.task_signals.task_finished, level)
+
+
+def _show_end(attempt: Attempt, transition: Transition) -> None:
     """Give the handle that receivers of task_finished see the state in which the job has ended."""
-    object.__setattr__(result, "finished_at", moment(finished))
+    result = attempt.result
+    object.__setattr__(result, "finished_at", moment(attempt.ended))
     object.__setattr__(result, "status", compat.TaskResultStatus[transition.state.status])
     object.__setattr__(result, "state", transition.state)
     if transition.failure is not None:
@@ -251,7 +262,7 @@ def _show_end(result: TaskResult[Any], transition: Transition, finished: float) 
 
 
 def _ending(lease: Lease, transition: Transition, note: str) -> Ending:
-    reason = " ".join(transition.reason.split()).replace("|", "/")[:200]
+    reason = " ".join(transition.reason.split()).replace("|", "/")[:200] if transition.reason else ""
     return Ending(
         lease.id,
         lease.token,

@@ -1,28 +1,56 @@
-"""What Django does around a request, done around a job: connections, queries, language, time zone."""
+"""What Django does around a request, done around a job: connections and queries.
+
+A job that uses no database pays nothing: only connections that were made in this thread are looked at. Language and
+time zone need no care, for each attempt runs in a context of its own (``contextvars``), where Django keeps them.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from django.db import connections, reset_queries
-from django.utils import timezone, translation
+from django.db.backends.signals import connection_created
 
 logger = logging.getLogger("django_backie.worker")
 
 
+class _Opened(threading.local):
+    """The connections that were made in this thread and may still be open."""
+
+    def __init__(self) -> None:
+        self.connections: list[Any] = []
+
+
+_opened = _Opened()
+
+
+def _note(*, connection: Any, **_: object) -> None:
+    if connection not in _opened.connections:
+        _opened.connections.append(connection)
+
+
+connection_created.connect(_note, dispatch_uid="django_backie.worker.hygiene")
+
+
 def before() -> None:
     """Drop connections that are broken or too old; one inside an atomic block (a test's) is left alone."""
-    for connection in connections.all(initialized_only=True):
+    if not _opened.connections:
+        return
+    for connection in _opened.connections:
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
+    _opened.connections = [connection for connection in _opened.connections if connection.connection is not None]
 
 
 def after(job: str) -> None:
-    """End a transaction that a job left open, forget its language and time zone, and do what ``before`` does."""
-    for connection in connections.all(initialized_only=True):
+    """End a transaction that a job left open, and do what ``before`` does."""
+    if not _opened.connections:
+        return
+    for connection in _opened.connections:
         if _is_left_open(connection):
             logger.warning("%s left a transaction open on %r; it is rolled back", job, connection.alias)
             # Closing rolls back on every database, and leaves no half-entered atomic block behind.
@@ -33,8 +61,6 @@ def after(job: str) -> None:
     before()
     if settings.DEBUG:
         reset_queries()
-    translation.deactivate()
-    timezone.deactivate()
 
 
 def safely(care: Callable[..., None], *args: str) -> None:

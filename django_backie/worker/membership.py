@@ -32,11 +32,15 @@ class Membership:
         self._clock = clock
         self._base_name = base_name
         self._board = board
+        self._name = self._present_name()
         self._info = json.dumps({"pid": os.getpid(), "queues": options.named_queues, "mode": options.mode})
 
     @property
     def name(self) -> str:
         """Return the name under which jobs are leased at present."""
+        return self._name
+
+    def _present_name(self) -> str:
         return f"{self._base_name}.{self._board.get('generation')}"
 
     def join(self, gives_up: Callable[[], bool]) -> None:
@@ -60,8 +64,9 @@ class Membership:
 
     def is_sure_of(self, worker: str) -> bool:
         """Tell whether the lease of a name surely stands, by the clock; the last fifth of it is not relied upon."""
-        age = self._clock.monotonic() - self._board.last_renewed()
-        return worker == self.name and age < SURE * self._broker.config.lease
+        if worker != self._name:
+            return False
+        return self._clock.monotonic() - self._board.last_renewed() < SURE * self._broker.config.lease
 
     @property
     def is_sure(self) -> bool:
@@ -71,6 +76,7 @@ class Membership:
     def rename(self) -> None:
         """Take a new name."""
         self._board.add("generation")
+        self._name = self._present_name()
 
     def stopping(self) -> None:
         """Say that this worker stops; unsaid, a job that is killed with it counts a crash."""

@@ -1,51 +1,76 @@
-"""What a worker says: a banner, one line per finished job, a summary line.
+"""What a worker says: one line per finished job, a summary line.
 
 Pretty for people, JSON or logfmt for machines.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 import logging
-import os
-import re
 import sys
-import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import IO, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from ..core.ids import short
 from ..core.outcome import Transition
 from ..core.states import State
 from .attempt import Finished
 from .failures import may_tell_secrets
+from .lines import Console, MachineFormatter, PrettyFormatter
 
 logger = logging.getLogger("django_backie.jobs")
 
 # Under these names Django's own receivers log each job once more.
 DJANGOS = ("django.tasks", "django_tasks")
-# What could move a terminal's cursor, or forge a line.
-CONTROL = re.compile(r"[^\S\n\t ]|[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 FORMATS = ("pretty", "json", "logfmt")
-MARKS = {
-    State.SUCCESSFUL: ("✓", "+", "32"),
-    State.RETRYABLE: ("↻", "~", "33"),
-    State.FAILED: ("✗", "x", "31"),
-    State.READY: ("↩", "<", "36"),
-    State.SCHEDULED: ("…", ".", "36"),
-    State.BLOCKED: ("■", "#", "31"),
+LEVELS = {State.FAILED: logging.ERROR, State.BLOCKED: logging.ERROR, State.SUCCESSFUL: logging.INFO}
+EVENTS = {
+    State.SUCCESSFUL: "succeeded",
+    State.RETRYABLE: "retried",
+    State.FAILED: "failed",
+    State.SCHEDULED: "postponed",
 }
 
 
-def log_finished(finished: Finished) -> None:
-    """Log one line for an attempt that has ended; a failure bears its traceback."""
+def log_finished(batch: Sequence[Finished]) -> None:
+    """Log one line for each attempt that has ended; a failure bears its traceback.
+
+    Where nobody but our own handler would see them, successes go to it as lines, all of a batch in one write.
+    """
+    console = _sole_handler()
+    if console is None:
+        for finished in batch:
+            _log(finished)
+        return
+    for are_successes, group in itertools.groupby(batch, _is_success):
+        if are_successes:
+            console.write([_fields(finished, finished.transition) for finished in group if finished.transition])
+        else:
+            for finished in group:
+                _log(finished)
+
+
+def _is_success(finished: Finished) -> bool:
+    return finished.transition is not None and finished.transition.state is State.SUCCESSFUL
+
+
+def _sole_handler() -> Console | None:
+    """Return our handler where no other, and no filter, would get to see a success."""
+    ours = logging.getLogger("django_backie")
+    handler = ours.handlers[0] if len(ours.handlers) == 1 else None
+    if not isinstance(handler, Console) or ours.propagate or not logger.isEnabledFor(logging.INFO):
+        return None
+    return None if logger.handlers or logger.filters or handler.filters or not logger.propagate else handler
+
+
+def _log(finished: Finished) -> None:
     transition = finished.transition
     if transition is None or transition.state is State.READY:
         return
-    level = {State.FAILED: logging.ERROR, State.BLOCKED: logging.ERROR, State.SUCCESSFUL: logging.INFO}
+    level = LEVELS.get(transition.state, logging.WARNING)
+    if not logger.isEnabledFor(level):
+        return
     logger.log(
-        level.get(transition.state, logging.WARNING),
+        level,
         "%s %s %s",
         finished.job.task if finished.job else "?",
         finished.ending.id,
@@ -55,9 +80,7 @@ def log_finished(finished: Finished) -> None:
 
 
 def _event(transition: Transition) -> str:
-    return {State.SUCCESSFUL: "succeeded", State.RETRYABLE: "retried", State.FAILED: "failed"}.get(
-        transition.state, "postponed" if transition.state is State.SCHEDULED else "parked"
-    )
+    return EVENTS.get(transition.state, "parked")
 
 
 def _fields(finished: Finished, transition: Transition) -> dict[str, Any]:
@@ -83,67 +106,6 @@ def _fields(finished: Finished, transition: Transition) -> dict[str, Any]:
     return fields
 
 
-def _state(fields: Mapping[str, Any]) -> State:
-    states = {"succeeded": State.SUCCESSFUL, "retried": State.RETRYABLE, "failed": State.FAILED}
-    return states.get(fields["event"], State.SCHEDULED if fields["event"] == "postponed" else State.BLOCKED)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return match.group().encode("unicode_escape").decode()
-
-
-class PrettyFormatter(logging.Formatter):
-    """One aligned line for people; colour and typographic marks only where the terminal has them."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        super().__init__()
-        self._colour = stream.isatty() and "NO_COLOR" not in os.environ
-        self._unicode = (getattr(stream, "encoding", "") or "").lower().replace("-", "") == "utf8"
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
-        clock = f"{time.strftime('%H:%M:%S', time.localtime(record.created))}.{int(record.msecs):03}"
-        fields = getattr(record, "backie", None)
-        text = self._job(fields) if fields else self._other(record)
-        return f"{clock} {self._coloured(text, fields)}"
-
-    def _coloured(self, text: str, fields: Mapping[str, Any] | None) -> str:
-        return f"\x1b[{MARKS[_state(fields)][2]}m{text[0]}\x1b[0m{text[1:]}" if fields and self._colour else text
-
-    def _job(self, fields: Mapping[str, Any]) -> str:
-        state = _state(fields)
-        mark, plain, _ = MARKS[state]
-        mark = mark if self._unicode else plain
-        line = f"{mark} {fields['task']:<32} {short(fields['id'])}  {_duration(fields['run_ms']):>7}  {_note(fields)}"
-        traceback = fields.get("traceback")
-        line = f"{line}\n{traceback.rstrip()}" if traceback and state is State.FAILED else line
-        return CONTROL.sub(_escaped, line)
-
-    def _other(self, record: logging.LogRecord) -> str:
-        mark, plain = ("!", "!") if record.levelno >= logging.WARNING else ("·", "-")
-        line = f"{mark if self._unicode else plain} {record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-class MachineFormatter(logging.Formatter):
-    """One JSON object, or one line of ``key=value``, per record."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        super().__init__()
-        self._as_json = as_json
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line of a record."""
-        stamp = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        fields: dict[str, Any] = {"ts": stamp, "level": record.levelname.lower()}
-        fields |= getattr(record, "backie", None) or {"event": "log", "message": record.getMessage()}
-        if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)
-        if self._as_json:
-            return json.dumps(fields, default=str, ensure_ascii=False)
-        return " ".join(f"{key}={_quoted(value)}" for key, value in fields.items())
-
-
 class WithoutSecrets(logging.Filter):
     """Takes the exception of a job with secrets out of what Django logs; our own line has it cleansed."""
 
@@ -164,9 +126,8 @@ def configure_logging(kind: str, level: int) -> bool:
     ours = logging.getLogger("django_backie")
     if ours.handlers or logging.getLogger().handlers:
         return False
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(PrettyFormatter(sys.stdout) if kind == "pretty" else MachineFormatter(as_json=kind == "json"))
-    ours.addHandler(handler)
+    formatter = PrettyFormatter(sys.stdout) if kind == "pretty" else MachineFormatter(as_json=kind == "json")
+    ours.addHandler(Console(sys.stdout, formatter))
     ours.setLevel(level)
     ours.propagate = False
     for name in DJANGOS:
@@ -174,6 +135,8 @@ def configure_logging(kind: str, level: int) -> bool:
         if not theirs.handlers:
             theirs.addHandler(logging.NullHandler())
             theirs.propagate = False
+            # Nobody would read them; errors still pass, for trackers that listen in on all loggers.
+            theirs.setLevel(logging.WARNING)
     return True
 
 
@@ -200,29 +163,3 @@ class Summary:
                 slots,
             )
         self._last, self._before = now, dict(totals)
-
-
-def _note(fields: Mapping[str, Any]) -> str:
-    if fields["event"] == "succeeded":
-        return f"waited {_duration(fields['wait_ms'])}"
-    if "error" not in fields:
-        return str(fields.get("reason", ""))
-    message = fields["message"].splitlines()[0] if fields["message"] else ""
-    error = f"{fields['error'].rpartition('.')[2]} {message}".rstrip()
-    if fields["event"] == "retried":
-        return f"{error}, retry {fields['attempt']}/{fields['max_attempts'] - 1} in {fields.get('retry_in', 0):.0f} s"
-    return error
-
-
-def _duration(milliseconds: float) -> str:
-    if milliseconds < 1000:
-        return f"{milliseconds:.0f}ms"
-    seconds = milliseconds / 1000
-    return f"{seconds:.2f}s" if seconds < 60 else f"{int(seconds // 60)}m{int(seconds % 60):02}s"
-
-
-def _quoted(value: Any) -> str:
-    text = str(value)
-    if CONTROL.search(text):
-        return json.dumps(text)
-    return json.dumps(text, ensure_ascii=False) if not text or any(c in text for c in ' "=\n\t') else text

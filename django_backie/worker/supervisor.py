@@ -21,14 +21,13 @@ from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..duties.base import Bell
 from ..duties.rota import perform
-from .attempt import Finished
 from .board import Board
 from .children import Child, Totals, cause, cause_of_pause
 from .leases import Leases
 from .options import WorkerOptions, worker_name
 from .pulse import Pulse, Verdict
 from .signals import Wakeups, fork_with_signals_held, on_stop_signals, watch_lifeline
-from .worker import Worker
+from .worker import OnFinished, Worker
 
 logger = logging.getLogger("django_backie.worker")
 
@@ -36,8 +35,6 @@ EXIT_CLEAN, EXIT_CONFIG, EXIT_HANDED_BACK = 0, 1, 3
 SHORT_LIFE, RESPAWN_PAUSE = 1.0, 0.5
 KILL_MARGIN = 5.0
 VERDICTS = {Verdict.STANDING: "its lease is not renewed", Verdict.WEDGED: "it is killed"}
-
-OnFinished = Callable[[Finished], None]
 
 
 class Supervisor:

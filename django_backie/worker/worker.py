@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 from ..backend import RedisBackend
 from ..broker.redis import RedisBroker
@@ -15,9 +16,9 @@ from ..exceptions import BrokerError
 from .attempt import Attempt, Finished
 from .board import Board
 from .executor import Executor
+from .ledger import Ledger
 from .listener import WAKE, ListenerThread
 from .membership import Membership
-from .occupancy import Occupancy
 from .options import WorkerOptions
 from .outage import MirrorLag, Outage
 from .pace import Pace
@@ -29,7 +30,7 @@ logger = logging.getLogger("django_backie.worker")
 
 BEAT, FLUSH_AFTER, STALE_BACKLOG = 1.0, 0.01, 0.1
 
-OnFinished = Callable[[Finished], None]
+OnFinished = Callable[[Sequence[Finished]], None]
 
 
 class Worker:
@@ -62,8 +63,7 @@ class Worker:
         self._loop = LoopPool(options.async_concurrency, self._executor, self._inbox.put, board, options.threads, clock)
         self._listener = ListenerThread(self._broker, options, self._inbox.put)
         self._pace = Pace(options)
-        self._running: dict[str, Attempt] = {}
-        self._endings: list[Ending] = []
+        self._ledger = Ledger()
         self._maybe_ready = True
         self._last_turn, self._due_at = 0.0, float("inf")
         self._outage = Outage(backend.broker.address)
@@ -71,7 +71,6 @@ class Worker:
         self._stopping = Stopping(clock)
         self._is_yielding = False
         self._mirror_lag = MirrorLag()
-        self._occupancy = Occupancy()
         self.handed_back = 0
 
     @property
@@ -113,7 +112,7 @@ class Worker:
         return self._options.max_jobs is not None and self._taken >= self._options.max_jobs
 
     def _is_over(self) -> bool:
-        if self._running or self._endings:
+        if self._ledger:
             return False
         if self._stopping.has_begun or self._is_retired:
             return True
@@ -123,39 +122,43 @@ class Worker:
 
     def _receive(self) -> None:
         """Wait for something to happen, then take all that has happened."""
+        finished: list[Finished] = []
         try:
-            self._accept(self._inbox.get(timeout=self._patience()))
+            event = self._inbox.get(timeout=self._patience())
             while True:
-                self._accept(self._inbox.get_nowait())
+                if isinstance(event, str):
+                    self._maybe_ready = True
+                else:
+                    finished.append(event)
+                event = self._inbox.get_nowait()
         except queue.Empty:
+            self._accept(finished, self._ledger.close)
             if self._clock.monotonic() >= self._due_at:
                 self._maybe_ready, self._due_at = True, float("inf")
 
     def _patience(self) -> float:
         if self._outage.pause:
             return self._outage.pause
-        if self._endings or self._wants_jobs:
-            ready_to_flush = not self._endings or self._threads.backlog == 0
+        if self._ledger.endings or self._wants_jobs:
+            ready_to_flush = not self._ledger.endings or self._threads.backlog == 0
             return 0.0 if ready_to_flush else FLUSH_AFTER
         if self._threads.backlog or self._stopping.has_interrupted:
             return STALE_BACKLOG / 2
         nearest = min(self._due_at, self._stopping.ends_at) - self._clock.monotonic()
         return max(0.001, min(BEAT, nearest))
 
-    def _accept(self, event: Finished | str, *, is_unopened: bool = False) -> None:
-        if isinstance(event, str):
-            self._maybe_ready = True
+    def _accept(self, batch: Sequence[Finished], enter: Callable[[Finished], None]) -> None:
+        """Take attempts that have ended: their endings wait for the next turn."""
+        if not batch:
             return
-        self._occupancy.free(event.ending)
-        # What was given up meanwhile, or leased under a former name, is not this worker's to end any more.
-        if is_unopened or ((held := self._running.get(event.ending.id)) and held.lease.token == event.ending.token):
-            self._running.pop(event.ending.id, None)
-            self._endings.append(event.ending)
-        if event.ran:
-            self._pace.ran(event.ran)
-        self._board.count(event.ending.state)
-        self.handed_back += event.ending.state is State.READY and self._stopping.has_begun
-        self._on_finished(event)
+        for finished in batch:
+            enter(finished)
+            if finished.ran:
+                self._pace.ran(finished.ran)
+        states = Counter(finished.ending.state for finished in batch)
+        self._board.count(states)
+        self.handed_back += states[State.READY] if self._stopping.has_begun else 0
+        self._on_finished(batch)
 
     # 2. Turn
 
@@ -166,14 +169,15 @@ class Worker:
     def _room(self) -> int:
         if self._stopping.has_begun or not self._membership.is_sure:
             return 0
-        room = self._pace.room(self._occupancy.threads, self._occupancy.loop, self._threads.backlog)
+        occupancy = self._ledger.occupancy
+        room = self._pace.room(occupancy.threads, occupancy.loop, self._threads.backlog)
         if self._options.max_jobs is not None:
             room = min(room, self._options.max_jobs - self._taken)
         return max(0, room)
 
     def _turn_if_due(self) -> None:
         now = self._clock.monotonic()
-        flush = self._endings and (self._threads.backlog == 0 or now - self._last_turn >= FLUSH_AFTER)
+        flush = self._ledger.endings and (self._threads.backlog == 0 or now - self._last_turn >= FLUSH_AFTER)
         # Nothing but a turn tells a worker whose lease is not sure whether it has lapsed.
         if not (flush or self._wants_jobs or (not self._membership.is_sure and now - self._last_turn >= BEAT)):
             return
@@ -184,15 +188,15 @@ class Worker:
         except BrokerError as error:
             self._outage.goes_on(error)
             if self._stopping.is_abort:
-                self._endings.clear()
+                self._ledger.endings.clear()
         else:
             self._outage.is_over()
 
     def _turn(self, limit: int) -> None:
-        endings = self._endings[:500]
+        endings = self._ledger.endings[:500]
         turn = self._broker.turn(self.name, endings, limit, self._options.named_queues, self._options.mode)
         self._last_turn = self._clock.monotonic()
-        del self._endings[: len(endings)]
+        del self._ledger.endings[: len(endings)]
         self._note_stale(endings, turn.answers)
         if turn.fenced:
             self._rejoin()
@@ -215,36 +219,35 @@ class Worker:
 
     def _repair(self, held: int) -> None:
         """Start jobs whose lease was lost on the way here: Redis counts more than this worker knows of."""
-        if held > len(self._running) + len(self._endings):
-            ending = {ending.id for ending in self._endings}
-            leases = self._broker.held(self.name)
-            self._start([lease for lease in leases if lease.id not in self._running and lease.id not in ending])
+        if held > len(self._ledger):
+            self._start(self._ledger.unknown(self._broker.held(self.name)))
 
     # 3. Start, and take care
 
     def _start(self, leases: list[Lease]) -> None:
         self._taken += len(leases)
         for_loop: list[Attempt] = []
+        unopened: list[Finished] = []
         for lease in leases:
             attempt = self._executor.open(lease, self.name)
             if isinstance(attempt, Finished):
-                self._accept(attempt, is_unopened=True)
+                unopened.append(attempt)
                 continue
-            self._running[lease.id] = attempt
-            self._occupancy.take(attempt)
+            self._ledger.open(attempt)
             if attempt.is_async:
                 for_loop.append(attempt)
             else:
                 self._threads.submit(attempt)
+        self._accept(unopened, self._ledger.refuse)
         if for_loop:
             self._loop.submit(for_loop)
         if leases:
             self._pace.came(len(leases), len(for_loop))
-        self._board.set("busy", len(self._running))
+        self._board.set("busy", len(self._ledger.running))
 
     def _care(self) -> None:
         self._board.add("turns")
-        self._board.set("busy", len(self._running))
+        self._board.set("busy", len(self._ledger.running))
         self._threads.enforce_timeouts()
         if self._stopping.has_begun:
             self._stopping.tell(self._membership.stopping)
@@ -258,12 +261,7 @@ class Worker:
             self._is_yielding = self._maybe_ready = True
 
     def _hand_back_unstarted(self) -> None:
-        for attempt in self._threads.take_back():
-            ending = Ending(attempt.lease.id, attempt.lease.token, State.READY, refund=True)
-            self._occupancy.free(ending)
-            if attempt.worker == self.name:
-                self._running.pop(attempt.lease.id, None)
-                self._endings.append(ending)
+        self._ledger.hand_back(self._threads.take_back(), self.name)
 
     # 4. Stop
 
@@ -278,17 +276,15 @@ class Worker:
             self._threads.interrupt_all()
             self._loop.interrupt_all()
         if self._stopping.is_overdue:
-            for attempt in self._running.values():
-                self._endings.append(Ending(attempt.lease.id, attempt.lease.token, State.READY, refund=True))
-                self.handed_back += 1
-            self._running.clear()
+            self.handed_back += self._ledger.give_up()
 
     def _rejoin(self) -> None:
         """Go on under a new name: the lease has lapsed and the jobs were given to others."""
-        logger.warning("the lease of %s has lapsed: its %d job(s) run elsewhere now", self.name, len(self._running))
+        logger.warning(
+            "the lease of %s has lapsed: its %d job(s) run elsewhere now", self.name, len(self._ledger.running)
+        )
         self._hand_back_unstarted()
-        self._endings.clear()
-        self._running = {}
+        self._ledger.forget()
         self._membership.rename()
         self._membership.join(lambda: self._stopping.has_begun)
         self._maybe_ready = True

@@ -10,9 +10,14 @@ from typing import Any
 
 import pytest
 
+from django_backie.broker.replies import Ending
 from django_backie.core.job import Job
+from django_backie.core.outcome import Failure, Transition
+from django_backie.core.states import State
+from django_backie.worker.attempt import Finished
 from django_backie.worker.failures import failure_of
-from django_backie.worker.report import DJANGOS, MachineFormatter, PrettyFormatter, configure_logging
+from django_backie.worker.lines import MachineFormatter, PrettyFormatter
+from django_backie.worker.report import DJANGOS, configure_logging, log_finished
 from tests.app.tasks import add, pay
 
 
@@ -93,3 +98,90 @@ def test_what_an_exception_says_cannot_drive_the_terminal(monkeypatch: pytest.Mo
 def test_a_machine_readable_line_is_one_line_without_control_characters(as_json: bool) -> None:
     line = MachineFormatter(as_json=as_json).format(record_of(FIELDS))
     assert not {"\x1b", "\r", "\n", "\x07"} & set(line)
+
+
+class Stream(io.StringIO):
+    """Counts its writes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+@pytest.fixture
+def console(monkeypatch: pytest.MonkeyPatch) -> Stream:
+    """Configure as a worker does whose project has configured nothing, with a stream that can be read."""
+    stream = Stream()
+    ours = logging.getLogger("django_backie")
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    for logger in [ours, *map(logging.getLogger, DJANGOS)]:
+        monkeypatch.setattr(logger, "handlers", [])
+        monkeypatch.setattr(logger, "propagate", logger.propagate)
+        monkeypatch.setattr(logger, "level", logger.level)
+    monkeypatch.setattr(sys, "stdout", stream)
+    configure_logging("pretty", logging.INFO)
+    return stream
+
+
+def leave_alone(console: Stream) -> None:
+    """Take away pytest's handlers, which it adds when a test begins."""
+    ours = logging.getLogger("django_backie")
+    ours.handlers[:] = [handler for handler in ours.handlers if getattr(handler, "stream", None) is console]
+
+
+def finished(state: State) -> Finished:
+    failure = None if state is State.SUCCESSFUL else Failure("ValueError", "boom", "Traceback")
+    transition = Transition(state, "succeeded" if failure is None else "failed", failure=failure)
+    job = Job(FIELDS["id"], "shop.tasks.send", "default")
+    return Finished(Ending(job.id, 1, state), "w", job, 1, 0.0, 0.0, transition)
+
+
+def test_the_successes_of_a_batch_are_one_write(console: Stream) -> None:
+    leave_alone(console)
+    log_finished([finished(State.SUCCESSFUL)] * 3)
+    assert console.writes == 1
+    assert console.getvalue().count("shop.tasks.send") == 3
+
+
+def test_lines_stand_in_the_order_in_which_the_jobs_ended(console: Stream) -> None:
+    leave_alone(console)
+    log_finished([finished(State.SUCCESSFUL), finished(State.FAILED), finished(State.SUCCESSFUL)])
+    marks = [line.split()[1] for line in console.getvalue().splitlines() if "shop.tasks.send" in line]
+    assert marks == ["+", "x", "+"]
+
+
+def test_a_line_is_the_same_with_and_without_a_log_record(console: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_alone(console)
+    log_finished([finished(State.SUCCESSFUL)])
+    direct = console.getvalue()
+    seen: list[logging.LogRecord] = []
+    other = logging.Handler()
+    monkeypatch.setattr(other, "emit", seen.append)
+    monkeypatch.setattr(logging.getLogger("django_backie.jobs"), "handlers", [other])
+    log_finished([finished(State.SUCCESSFUL)])
+    assert len(seen) == 1  # whoever else listens gets a record
+    assert console.getvalue()[len(direct) :].split()[1:] == direct.split()[1:]
+
+
+def test_below_the_level_no_line_is_made(console: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_alone(console)
+    monkeypatch.setattr(logging.getLogger("django_backie"), "level", logging.WARNING)
+    logging.getLogger().manager._clear_cache()  # type: ignore[attr-defined]
+    log_finished([finished(State.SUCCESSFUL)])
+    assert console.getvalue() == ""
+
+
+def test_djangos_own_lines_about_successes_are_not_made_where_nobody_reads_them(console: Stream) -> None:
+    assert not logging.getLogger(DJANGOS[0]).isEnabledFor(logging.INFO)
+    assert logging.getLogger(DJANGOS[0]).isEnabledFor(logging.ERROR)
+
+
+def test_a_stream_that_is_gone_does_not_stop_the_worker(console: Stream, capsys: pytest.CaptureFixture[str]) -> None:
+    leave_alone(console)
+    console.close()
+    log_finished([finished(State.SUCCESSFUL)])
+    assert "could not be written" in capsys.readouterr().err

@@ -124,10 +124,10 @@ def test_only_what_goes_back_at_the_stop_makes_it_an_unclean_one(backend: Any, i
     (lease,) = backend.broker.turn(running.name, limit=1).leases
     attempt = Executor(backend).open(lease, running.name)
     assert isinstance(attempt, Attempt)
-    running._running[lease.id] = attempt
+    running._ledger.open(attempt)
     if is_stopping:
         running.stop()
-    running._accept(Executor(backend).interrupted(attempt))
+    running._accept([Executor(backend).interrupted(attempt)], running._ledger.close)
     assert running.handed_back == count
 
 
@@ -138,9 +138,9 @@ def test_a_job_that_was_given_up_is_not_ended_a_second_time_when_it_ends_after_a
     (lease,) = backend.broker.turn(running.name, limit=1).leases
     attempt = Executor(backend).open(lease, running.name)
     assert isinstance(attempt, Attempt)
-    running._running[lease.id] = attempt
+    running._ledger.open(attempt)
     running.abort()
     running._stopping.ends_at -= 60
     running._interrupt()
-    running._accept(Executor(backend).run(attempt))
-    assert [ending.state for ending in running._endings] == [State.READY]
+    running._accept([Executor(backend).run(attempt)], running._ledger.close)
+    assert [ending.state for ending in running._ledger.endings] == [State.READY]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import queue
 import threading
@@ -95,7 +96,8 @@ class ThreadPool:
         self.last_started = self._clock.monotonic()
         attempt.on_start = functools.partial(self._begin, slot, attempt)
         hygiene.safely(hygiene.before)
-        finished = self._limited(slot, attempt)
+        # A context of its own: what a job sets there, such as language and time zone, does not leak into the next.
+        finished = contextvars.Context().run(self._limited, slot, attempt)
         hygiene.safely(hygiene.after, attempt.job.task)
         self._report(finished)
         self._board.end(slot)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from .replies import Arrival, Ending, Lease, Snapshot, Ticked, Turn
 
 # A script blocks the server while it runs.
 MOST_AT_ONCE = 1000
+PAGE = 500
 # Changed jobs that wait for the mirror; beyond it workers get no jobs until it has caught up.
 MOST_UNMIRRORED = 1_000_000
 
@@ -168,6 +169,15 @@ class RedisBroker:
     def missing(self, ids: Sequence[str]) -> list[str]:
         """Return those of the jobs that are not in Redis."""
         return list(self._run("missing", [*ids])) if ids else []
+
+    def present_pages(self) -> Iterator[list[str]]:
+        """Yield pages of the ids of all jobs in Redis; one that comes or goes meanwhile may be among them, or not."""
+        cursor = "0"
+        while True:
+            cursor, *ids = self._run("present", [], cursor=cursor, count=PAGE)
+            yield ids
+            if cursor == "0":
+                return
 
     def inspect(self, ids: Sequence[str]) -> dict[str, Snapshot]:
         """Return those of the jobs that are in Redis, as they are now."""

@@ -236,6 +236,12 @@ def test_inspect_shows_a_job(broker: RedisBroker) -> None:
         assert record(broker, "a").state is State.SUCCESSFUL
 
 
+def test_present_tells_what_is_here(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("ab"))
+    with full(broker):
+        assert sorted(*broker.present_pages()) == ["a", "b"]
+
+
 def test_missing_tells_what_is_not_here(broker: RedisBroker) -> None:
     broker.enqueue([job("a")])
     with full(broker):

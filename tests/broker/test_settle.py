@@ -43,6 +43,19 @@ def test_a_final_state_is_written_down_with_its_time(broker: RedisBroker, state:
 
 
 @pytest.mark.parametrize("state", FINAL)
+def test_a_job_may_end_and_have_its_attempt_back(broker: RedisBroker, state: State) -> None:
+    broker.enqueue([job("a")])
+    (lease,) = claim(broker)
+    before = now_ms(broker)
+
+    assert end(broker, lease, state, refund=True) == "OK"
+
+    found = record(broker, "a")
+    assert (found.state, found.attempt) == (state, 0)
+    assert before <= (found.finished or 0) * 1000 <= now_ms(broker)
+
+
+@pytest.mark.parametrize("state", FINAL)
 def test_an_ended_job_is_not_handed_out_again(broker: RedisBroker, state: State) -> None:
     broker.enqueue([job("a")])
     end(broker, claim(broker)[0], state)

@@ -5,18 +5,17 @@
 -- The rest: id and version for each job.
 -- Answers the ids among them that were erased meanwhile: their rows must go.
 begin_with_a_free_write(prefix)
-local erased = {}
+local erased, unchanged, over = {}, {}, {}
 local watch = redis.call('EXISTS', e) == 1
 for at = first, #ARGV, 2 do
   local id, version = ARGV[at], ARGV[at + 1]
   if watch and redis.call('ZSCORE', e, id) then erased[#erased + 1] = id end
-  if redis.call('ZSCORE', d, id) == version then
-    redis.call('ZREM', d, id)
-    local text = redis.call('HGET', h, id)
-    if text and ended[string.sub(text, 1, 1)] then
-      redis.call('HDEL', h, id)
-      redis.call('HDEL', b, id)
-    end
-  end
+  if redis.call('ZSCORE', d, id) == version then unchanged[#unchanged + 1] = id end
 end
+for index, text in pairs(fetch(h, unchanged)) do
+  if text and ended[string.sub(text, 1, 1)] then over[#over + 1] = unchanged[index] end
+end
+call_in_chunks('ZREM', d, unchanged, 500)
+call_in_chunks('HDEL', h, over, 500)
+call_in_chunks('HDEL', b, over, 500)
 return erased

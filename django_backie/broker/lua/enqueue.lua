@@ -8,33 +8,41 @@
 local now = now_ms()
 local bound_of = bounds ~= '' and cjson.decode(bounds) or {}
 
-local function is_full(queue)
+local function is_full(queue, coming)
   local most = bound_of[queue] or bound_of['*']
-  return most and redis.call('ZCARD', prefix .. 'q:' .. queue) >= most
+  return most and redis.call('ZCARD', prefix .. 'q:' .. queue) + coming >= most
 end
 
-local answers, bodies, marked, woken = {}, {}, {}, {}
+local answers, marked, ready, version = {}, {}, {}, whole(now)
+-- Numbers for all of them at once; those that are not used are no harm.
+local count = (#ARGV - first + 1) / 5
+local sequence = redis.call('INCRBY', seq, count) - count
 for at = first, #ARGV, 5 do
   local id, queue, priority, due, body = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local is_later = due ~= '' and tonumber(due) > now
-  if redis.call('HEXISTS', b, id) == 1 then
-    answers[#answers + 1] = 0
-  elseif not is_later and is_full(queue) then
+  local line = ready[queue] or {}
+  sequence = sequence + 1
+  if not is_later and is_full(queue, #line / 2) and redis.call('HEXISTS', b, id) == 0 then
     answers[#answers + 1] = 2
+  elseif redis.call('HSETNX', b, id, body) == 0 then
+    answers[#answers + 1] = 0
   else
     answers[#answers + 1] = 1
-    redis.call('HSET', b, id, body)
-    if not woken[queue] then note_queue(prefix, queue) end
+    if not ready[queue] then note_queue(prefix, queue) end
+    ready[queue] = line
     if is_later then
       redis.call('ZADD', s, due, id)
     else
-      redis.call('ZADD', prefix .. 'q:' .. queue, score_of(priority, redis.call('INCR', seq)), id)
+      line[#line + 1] = score_of(priority, sequence)
+      line[#line + 1] = id
     end
-    woken[queue] = true
-    marked[#marked + 1] = whole(now)
+    marked[#marked + 1] = version
     marked[#marked + 1] = id
   end
 end
 mark(prefix, marked)
-for queue in pairs(woken) do wake(prefix, queue) end
+for queue, line in pairs(ready) do
+  call_in_chunks('ZADD', prefix .. 'q:' .. queue, line, 500)
+  wake(prefix, queue)
+end
 return answers

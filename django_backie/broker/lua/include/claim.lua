@@ -65,6 +65,18 @@ local function may_take(prefix, worker, record, taken)
   return true
 end
 
+-- What a claim makes of a record.
+local function claimed(text, worker, now)
+  local record = parse(text)
+  -- 1: started, as far as anybody will know. A job that was lost once without a trace counts as started from now on.
+  local suspect = record.crashes > 1 and 2 or (record.crashes > 0 or record.reason == 'recovered') and 1 or 0
+  record.state, record.worker, record.attempt = 'R', worker, record.attempt + 1
+  record.started, record.finished, record.due = whole(now), '', ''
+  if record.first == '' then record.first = record.started end
+  touch(record, now)
+  return {record = record, suspect = suspect, token = whole(record.version), text = format(record)}
+end
+
 -- Answers a flat list: id, token, attempt, crashes, body, first started, history for each job. The token is the version
 -- that the claim gives to the record: no other claim of this job, by whomever, ever has the same.
 local function claim(prefix, worker, now, limit, mode, given)
@@ -81,25 +93,21 @@ local function claim(prefix, worker, now, limit, mode, given)
   end
   local bodies, records = fetch(prefix .. 'b', ids), fetch(prefix .. 'h', ids)
   local answer, holds, written, marked, taken = {}, {}, {}, {}, {}
+  -- Most jobs have never been tried: their records are all the same.
+  local fresh = claimed(false, worker, now)
   for index, id in ipairs(ids) do
-    local record = parse(records[index])
+    local new = records[index] and claimed(records[index], worker, now) or fresh
+    local record, token = new.record, new.token
     if bodies[index] and not may_take(prefix, worker, record, taken) then
       -- It waits aside for a moment, lest those behind it wait, and comes back to its own place.
       redis.call('ZADD', prefix .. 's', whole(now + aside), id)
       redis.call('HSET', prefix .. 'f', id, places[index].score .. '|' .. places[index].queue)
     elseif bodies[index] then
-      -- 1: started, as far as anybody will know. A job that was lost once without a trace counts as started from now on.
-      local suspect = record.crashes > 1 and 2 or (record.crashes > 0 or record.reason == 'recovered') and 1 or 0
-      record.state, record.worker, record.attempt = 'R', worker, record.attempt + 1
-      record.started, record.finished, record.due = whole(now), '', ''
-      if record.first == '' then record.first = record.started end
-      touch(record, now)
       holds[#holds + 1] = id
-      local token = whole(record.version)
-      holds[#holds + 1] = table.concat({token, suspect, places[index].score, places[index].queue}, '|')
+      holds[#holds + 1] = table.concat({token, new.suspect, places[index].score, places[index].queue}, '|')
       written[#written + 1] = id
-      written[#written + 1] = format(record)
-      marked[#marked + 1] = whole(record.version)
+      written[#written + 1] = new.text
+      marked[#marked + 1] = token
       marked[#marked + 1] = id
       for _, value in ipairs({id, token, record.attempt, record.crashes, bodies[index], record.first, record.history}) do
         answer[#answer + 1] = value

@@ -32,7 +32,9 @@ end
 local most_notes = 50
 
 local function add_note(record, note)
+  local is_first = record.history == ''
   record.history = record.history .. '\n' .. note
+  if is_first then return end
   local _, count = string.gsub(record.history, '\n', '')
   if count > most_notes then record.history = string.sub(record.history, (string.find(record.history, '\n', 2, true))) end
 end

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Sequence
 
 from ..broker.replies import Ending, Lease
 from ..core.states import State
 from .attempt import Attempt, Finished
 from .occupancy import Occupancy
+
+logger = logging.getLogger("django_backie.worker")
 
 
 class Ledger:
@@ -60,6 +63,13 @@ class Ledger:
         self.endings += map(_back, self.running.values())
         self.running = {}
         return count
+
+    def told(self, answers: Sequence[str]) -> None:
+        """Strike the first endings off, given what the broker has answered to them."""
+        for ending, answer in zip(self.endings, answers, strict=False):
+            if answer == "STALE":
+                logger.warning("%s: the lease had passed to another worker; this result is refused", ending.id)
+        del self.endings[: len(answers)]
 
     def forget(self) -> None:
         """Forget everything: it belongs to others now."""

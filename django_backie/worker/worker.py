@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import queue
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ..backend import RedisBackend
 from ..broker.redis import RedisBroker
-from ..broker.replies import Ending, Lease
+from ..broker.replies import Lease
 from ..clock import SYSTEM, Clock
 from ..core.states import State
 from ..exceptions import BrokerError
@@ -28,6 +29,7 @@ from .stopping import Stopping
 
 logger = logging.getLogger("django_backie.worker")
 
+MANY, GATHERING = 32, 0.001
 BEAT, FLUSH_AFTER, STALE_BACKLOG = 1.0, 0.01, 0.1
 
 OnFinished = Callable[[Sequence[Finished]], None]
@@ -125,6 +127,7 @@ class Worker:
         finished: list[Finished] = []
         try:
             event = self._inbox.get(timeout=self._patience())
+            self._gather()
             while True:
                 if isinstance(event, str):
                     self._maybe_ready = True
@@ -135,6 +138,11 @@ class Worker:
             self._accept(finished, self._ledger.close)
             if self._clock.monotonic() >= self._due_at:
                 self._maybe_ready, self._due_at = True, float("inf")
+
+    def _gather(self) -> None:
+        """Let what ends about now come together, where so much runs that a round trip for each would cost more."""
+        if len(self._ledger.running) >= MANY:
+            time.sleep(max(0.0, GATHERING - (self._clock.monotonic() - self._last_turn)))
 
     def _patience(self) -> float:
         if self._outage.pause:
@@ -196,8 +204,7 @@ class Worker:
         endings = self._ledger.endings[:500]
         turn = self._broker.turn(self.name, endings, limit, self._options.named_queues, self._options.mode)
         self._last_turn = self._clock.monotonic()
-        del self._ledger.endings[: len(endings)]
-        self._note_stale(endings, turn.answers)
+        self._ledger.told(turn.answers)
         if turn.fenced:
             self._rejoin()
             return
@@ -211,11 +218,6 @@ class Worker:
         self._repair(turn.held)
         if not (self._maybe_ready or self._stopping.has_begun or self._options.burst or turn.slow):
             self._listener.arm()
-
-    def _note_stale(self, endings: list[Ending], answers: list[str]) -> None:
-        for ending, answer in zip(endings, answers, strict=True):
-            if answer == "STALE":
-                logger.warning("%s: the lease had passed to another worker; this result is refused", ending.id)
 
     def _repair(self, held: int) -> None:
         """Start jobs whose lease was lost on the way here: Redis counts more than this worker knows of."""

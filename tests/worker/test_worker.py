@@ -16,7 +16,7 @@ from django_backie.worker.membership import Membership
 from django_backie.worker.options import WorkerOptions, worker_name
 from django_backie.worker.pools.loop import LoopPool
 from django_backie.worker.worker import Worker
-from tests.app.tasks import aadd, add, amark, echo, mark
+from tests.app.tasks import aadd, add, amark, echo, mark, mark_behind
 from tests.lifecycle.conftest import until
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -45,6 +45,32 @@ def test_a_burst_leaves_nothing_behind_when_a_long_job_comes_among_short_ones(ba
     assert path.read_text().split() == ["long"] * 3
     assert backend.broker.turn("other", limit=0).held == 0
     assert sum(backend.broker.client.zcard(backend.broker.keys.queue(q)) for q in ("default",)) == 0
+
+
+def test_no_short_job_waits_behind_long_ones_while_any_worker_has_a_thread_free(backend: Any, tmp_path: Any) -> None:
+    gate, path = tmp_path / "gate", tmp_path / "marks"
+    short = add.delay_many([(1, 2)] * 50)  # both workers learn that jobs are short, and lease ahead
+    mark_behind.delay_many([(str(gate), str(path), "long")] * 3)
+    short += add.delay_many([(1, 2)] * 300)
+    workers = [worker(backend, threads=2, burst=False) for _ in range(2)]
+    threads = [threading.Thread(target=running.run) for running in workers]
+    for thread in threads:
+        thread.start()
+    try:
+        # The three long jobs leave one of four threads; they end only after this.
+        until(lambda: all(found.record.state.is_final for found in backend.broker.inspect(ids_of(short)).values()))
+        assert not path.exists()
+    finally:
+        gate.touch()
+        for running in workers:
+            running.stop()
+        for thread in threads:
+            thread.join(timeout=20)
+    assert path.read_text().split() == ["long"] * 3
+
+
+def ids_of(results: list[Any]) -> list[str]:
+    return [result.id for result in results]
 
 
 def test_a_fenced_worker_runs_a_job_once_more_and_no_more_often(backend: Any, tmp_path: Any) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import threading
 from collections.abc import Callable, Sequence
 
 from asgiref.sync import sync_to_async
-from django.utils import timezone, translation
 
 from ...clock import SYSTEM, Clock
 from .. import hygiene
@@ -86,7 +86,8 @@ class LoopPool:
             if self._is_interrupted or not attempt.hold.is_sure():
                 self._report(self._executor.interrupted(attempt))
                 continue
-            task = asyncio.ensure_future(self._run(attempt))
+            # A context of its own: what a job sets there, such as language and time zone, does not leak into others.
+            task = asyncio.get_running_loop().create_task(self._run(attempt), context=contextvars.Context())
             # The loop itself holds only weak references to its tasks.
             self._tasks.add(task)
             task.add_done_callback(functools.partial(self._forget, attempt))
@@ -101,10 +102,8 @@ class LoopPool:
         slot = self._free.pop()
         attempt.on_start = functools.partial(self._note_start, slot, attempt)
         try:
-            await self._clean()
-            # Each asyncio task has a context of its own, so these do not leak into other jobs.
-            translation.deactivate()
-            timezone.deactivate()
+            if self._clock.monotonic() - self._cleaned >= HYGIENE_INTERVAL:
+                await self._clean()
             finished = await self._executor.arun(attempt)
         except asyncio.CancelledError:
             finished = self._executor.interrupted(attempt)
@@ -118,11 +117,9 @@ class LoopPool:
         self._board.begin(slot, attempt.lease.id, attempt.latest_end(self._clock.monotonic()))
 
     async def _clean(self) -> None:
-        """Care for the connections of the thread in which async code uses the database, at most once a second."""
-        now = self._clock.monotonic()
-        if now - self._cleaned >= HYGIENE_INTERVAL:
-            self._cleaned = now
-            await sync_to_async(hygiene.safely, thread_sensitive=True)(hygiene.before)
+        """Care for the connections of the thread in which async code uses the database."""
+        self._cleaned = self._clock.monotonic()
+        await sync_to_async(hygiene.safely, thread_sensitive=True)(hygiene.before)
 
 
 async def _close_connections() -> None:

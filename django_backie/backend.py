@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -36,7 +38,7 @@ class RedisBackend(BackieBackend):
 
     uses_redis = True
 
-    @property
+    @functools.cached_property
     def broker(self) -> RedisBroker:
         """Return the Redis side of this alias."""
         return broker_for(self.config)
@@ -67,18 +69,22 @@ class RedisBackend(BackieBackend):
 
     def _take_in(self, task: Task[..., Any], calls: Sequence[Call], durability: Durability) -> list[TaskResult[Any]]:
         self._require_database(task, durability)
-        entries = self.make_entries(task, calls)
+        entries = self.make_entries(task, calls, for_rows=durability == "outbox")
         if not entries:
             return []
         results = [result.fresh(task, entry.job) for entry in entries]
-
-        def announce() -> None:
-            for handle, entry in zip(results, entries, strict=True):
-                object.__setattr__(handle, "enqueued_at", moment(entry.job.created))
-                compat.task_signals.task_enqueued.send(type(self), task_result=handle)
-
+        announce = functools.partial(self._announce, results, entries[0].job.created)
         enqueue.send(Parcel(self.broker, entries, durability, entries[0].job.database, announce))
         return results
+
+    def _announce(self, results: Sequence[TaskResult[Any]], created: float) -> None:
+        """Note in the handles of jobs that are on their way since when they are, and tell who wants to know."""
+        enqueued_at = moment(created)
+        for handle in results:
+            object.__setattr__(handle, "enqueued_at", enqueued_at)
+        if compat.is_heard(compat.task_signals.task_enqueued, logging.DEBUG):
+            for handle in results:
+                compat.task_signals.task_enqueued.send(type(self), task_result=handle)
 
     def _require_database(self, task: Task[..., Any], durability: Durability) -> None:
         if durability != "now" and not self.config.mirrored:

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from inspect import isfunction
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.signals import setting_changed
 
 from . import cleansing, compat, conf, registry
 from .calls import Call, named_arguments
 from .clock import SYSTEM
 from .core import codec, ids
 from .core.job import Job
-from .core.options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, Durability, Options
+from .core.options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, DEFAULT_OPTIONS, Durability, Options
+from .core.signer import Signer
 from .exceptions import (
     InvalidArguments,
     InvalidOption,
@@ -29,6 +31,8 @@ from .result import TaskResult
 from .task_definition import CLASS_FORM, Task
 
 LONGEST_QUEUE_NAME = 100
+# How many tasks a backend remembers: those that using() makes for one call come and go.
+MOST_PLANS = 256
 
 
 class BackieBackend(compat.BaseTaskBackend):
@@ -46,6 +50,7 @@ class BackieBackend(compat.BaseTaskBackend):
         super().__init__(alias, params)
         # Django's default is ["default"]; ours is any name, as the worker serves every queue by default.
         self.queues = set(params.get("QUEUES", ()))
+        self._plans: dict[int, _Plan] = {}
 
     @functools.cached_property
     def config(self) -> conf.Config:
@@ -57,9 +62,9 @@ class BackieBackend(compat.BaseTaskBackend):
         return conf.parse(self.alias, self.options)
 
     @property
-    def signer(self) -> codec.Signer:
+    def signer(self) -> Signer:
         """Return the signer of job bodies, made of SECRET_KEY and SECRET_KEY_FALLBACKS."""
-        return signer_of((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+        return _signer()
 
     def unpack(self, job_id: str, body: str) -> Job:
         """Return the job of a body; see ``codec.unpack``."""
@@ -106,47 +111,62 @@ class BackieBackend(compat.BaseTaskBackend):
     def _take_in(self, task: Task[..., Any], calls: Sequence[Call], durability: Any) -> list[TaskResult[Any]]:
         raise NotImplementedError
 
-    def make_entries(self, task: Task[..., Any], calls: Sequence[Call]) -> list[Entry]:
+    def make_entries(self, task: Task[..., Any], calls: Sequence[Call], *, for_rows: bool = False) -> list[Entry]:
         """Return the jobs of calls, options resolved (call > task > settings) and bodies signed.
+
+        Args:
+            for_rows: the entries will be written to rows, so they need the arguments that people may read.
 
         Raises:
             InvalidArguments, UnserializableValue, PayloadTooLarge: before anything has been enqueued.
         """
-        self.validate_task(task)
-        database = self._database(task)
-        options = self._options(task)
+        plan, signer, limit = self._plan(task), self.signer, self.config.max_payload
         now = SYSTEM.now()
         run_after = _run_after(task.run_after, now)
         entries = []
         for args, kwargs in calls:
             named = named_arguments(task, args, kwargs)
+            key = ids.new_key()
             job = Job(
-                id=ids.new_key(),
-                task=task.job_name,
-                queue=task.queue_name,
-                priority=int(task.priority),
-                args=list(args),
-                kwargs=kwargs,
-                created=now,
-                run_after=run_after,
-                options=options,
-                database=database,
-                backend=self.alias,
-            )
-            packed = codec.pack(job, self.signer, self.config.max_payload)
-            entries.append(Entry(job, packed, readable(task, named, self.config)))
+                key, plan.task, plan.queue, plan.priority, list(args), kwargs,
+                now, run_after, plan.options, plan.database, self.alias,
+            )  # fmt: skip
+            packed = codec.pack(job, signer, limit)
+            entries.append(Entry(job, packed, readable(task, named, self.config) if for_rows else {}))
         return entries
+
+    def _plan(self, task: Task[..., Any]) -> _Plan:
+        """Return what the jobs of a task have in common; made once, for a task is frozen and so are the settings."""
+        plan = self._plans.get(id(task))
+        if plan is None:
+            self.validate_task(task)
+            if len(self._plans) >= MOST_PLANS:
+                self._plans.clear()
+            plan = self._plans[id(task)] = self._new_plan(task)
+        return plan
+
+    def _new_plan(self, task: Task[..., Any]) -> _Plan:
+        return _Plan(
+            of=task,
+            task=task.job_name,
+            queue=task.queue_name,
+            priority=int(task.priority),
+            options=self._options(task),
+            database=self._database(task),
+        )
 
     def _options(self, task: Task[..., Any]) -> Options:
         attempts = task.max_attempts or self.config.max_attempts or (DEFAULT_MAX_ATTEMPTS if task.native else 1)
         backoff = task.backoff if task.backoff is not None else self.config.backoff
         timeout = task.timeout if task.timeout is not None else self.config.timeout
-        return Options(
+        options = Options(
             max_attempts=attempts,
             backoff=DEFAULT_BACKOFF if backoff is None else backoff,
             timeout=timeout,
             atomic=task.atomic,
         )
+        # The same object, by which the codec sees at a glance that there is nothing to write.
+        return DEFAULT_OPTIONS if options == DEFAULT_OPTIONS else options
 
     def _database(self, task: Task[..., Any]) -> str:
         databases = self.config.databases
@@ -156,6 +176,17 @@ class BackieBackend(compat.BaseTaskBackend):
             msg = f"database {task.database!r} of {task.job_name} is none of OPTIONS['DATABASES'], {databases}"
             raise InvalidOption(msg)
         return task.database
+
+
+class _Plan(NamedTuple):
+    """What all jobs of a task have in common. It keeps the task alive, whose ``id()`` it is found by."""
+
+    of: Task[..., Any]
+    task: str
+    queue: str
+    priority: int
+    options: Options
+    database: str
 
 
 def adopted(task: Any) -> Task[..., Any]:
@@ -187,9 +218,16 @@ def sensitive_of(task: Task[..., Any], config: conf.Config) -> bool | tuple[str,
 
 
 @functools.cache
-def signer_of(secrets: tuple[str | bytes, ...]) -> codec.Signer:
-    """Return the signer of job bodies for SECRET_KEY and its fallbacks."""
-    return codec.Signer.of(secrets)
+def _signer() -> Signer:
+    return Signer.of((settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS))
+
+
+def _forget_signer(*, setting: str, **_: object) -> None:
+    if setting in {"SECRET_KEY", "SECRET_KEY_FALLBACKS"}:
+        _signer.cache_clear()
+
+
+setting_changed.connect(_forget_signer, dispatch_uid="django_backie.base_backend")
 
 
 def configuration_messages(alias: str, options: dict[str, Any]) -> list[CheckMessage]:
@@ -211,12 +249,13 @@ def _cannot_be_named(func: Any) -> bool:
 
 def _with_absolute_time(task: Any) -> Any:
     """Return what django.tasks validates of a task, without a relative time, which its check does not expect."""
-    run_after = None if isinstance(task.run_after, timedelta) else task.run_after
+    if not isinstance(task.run_after, timedelta):
+        return task
     return SimpleNamespace(
         func=task.func,
         priority=task.priority,
         queue_name=task.queue_name,
-        run_after=run_after,
+        run_after=None,
         takes_context=task.takes_context,
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from inspect import Parameter
+from typing import Any, NamedTuple
 
 from .exceptions import InvalidArguments
 
@@ -18,6 +19,8 @@ def as_call(call: Sequence[Any] | Mapping[str, Any]) -> Call:
     Raises:
         InvalidArguments: it is neither a sequence nor a mapping.
     """
+    if type(call) is tuple:
+        return call, {}
     if isinstance(call, Mapping):
         return (), dict(call)
     if isinstance(call, str | bytes) or not isinstance(call, Sequence):
@@ -32,6 +35,13 @@ def named_arguments(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     Raises:
         InvalidArguments: they do not fit; names the task and its signature.
     """
+    parameters = _plain_parameters(task.func, task.takes_context)
+    named = None if parameters is None else parameters.bind(args, kwargs)
+    # What does not fit is named by Python itself.
+    return _bound_by_python(task, args, kwargs) if named is None else named
+
+
+def _bound_by_python(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     signature = task.signature
     try:
         arguments: dict[str, Any] = signature.bind(*args, **kwargs).arguments
@@ -48,3 +58,36 @@ def signature_of(func: Callable[..., Any], takes_context: bool) -> inspect.Signa
     if takes_context:
         return signature.replace(parameters=list(signature.parameters.values())[1:])
     return signature
+
+
+class _Parameters(NamedTuple):
+    """The parameters of a usual function: each has a name, and none takes several arguments.
+
+    Binds as ``inspect.Signature`` does, whose Python takes longer than all the rest of making a job.
+    """
+
+    names: tuple[str, ...]
+    positional: tuple[str, ...]
+    required: frozenset[str]
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the arguments by name, in the order of the parameters, or None if they do not fit."""
+        named = dict(zip(self.positional, args))  # noqa: B905 - strict=False takes as long again as the rest
+        if kwargs:
+            named |= {name: kwargs[name] for name in self.names[len(args) :] if name in kwargs}
+        # Fewer, where an argument is one too many, unknown, or given twice.
+        fits = len(named) == len(args) + len(kwargs) and self.required.issubset(named)
+        return named if fits else None
+
+
+@cache
+def _plain_parameters(func: Callable[..., Any], takes_context: bool) -> _Parameters | None:
+    parameters = signature_of(func, takes_context).parameters.values()
+    kinds = {parameter.kind for parameter in parameters}
+    if not kinds <= {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}:
+        return None
+    return _Parameters(
+        names=tuple(parameter.name for parameter in parameters),
+        positional=tuple(p.name for p in parameters if p.kind is Parameter.POSITIONAL_OR_KEYWORD),
+        required=frozenset(p.name for p in parameters if p.default is Parameter.empty),
+    )

@@ -107,9 +107,10 @@ _implicit = type(task_backends)({IMPLICIT_ALIAS: {"BACKEND": BACKEND_PATH, "QUEU
 
 def is_heard(signal: Signal, level: int) -> bool:
     """Tell whether anybody would notice one of django.tasks' signals, given the level at which Django logs it."""
-    if LOGGER.isEnabledFor(level) or len(signal.receivers) > OWN_RECEIVERS:
+    receivers = signal.receivers
+    if LOGGER.isEnabledFor(level) or len(receivers) > OWN_RECEIVERS:
         return True
-    return any(not _is_djangos(receiver) for _, receiver, *_ in signal.receivers)
+    return bool(receivers) and not _is_djangos(receivers[0][1])
 
 
 def _is_djangos(receiver: Any) -> bool:

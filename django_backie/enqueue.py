@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 
 from . import outbox
 from .broker.redis import RedisBroker
@@ -28,7 +28,7 @@ logger = logging.getLogger("django_backie.enqueue")
 Announce = Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Parcel:
     """The jobs of one call, and where and how they go. ``announce`` is called when they are on their way."""
 
@@ -54,7 +54,7 @@ def send(parcel: Parcel) -> bool:
         outbox.write(parcel.entries, parcel.database)
     connection = connections[parcel.database]
     if connection.in_atomic_block or _commits_by_hand(connection):
-        _after_commit(parcel)
+        _after_commit(parcel, connection)
         return False
     _push([parcel])
     return True
@@ -106,8 +106,7 @@ def _commits_by_hand(connection: Any) -> bool:
     return connection.connection is not None and not connection.autocommit
 
 
-def _after_commit(parcel: Parcel) -> None:
-    connection: Any = connections[parcel.database]
+def _after_commit(parcel: Parcel, connection: Any) -> None:
     if parcel.durability == "outbox" and not connection.in_atomic_block:
         return  # The rows are pushed by the relay once they are committed.
     before = connection.run_on_commit[-1][1] if connection.run_on_commit else None
@@ -115,7 +114,7 @@ def _after_commit(parcel: Parcel) -> None:
     if isinstance(before, _Flush):
         before.has_successor = True
         survivors = before.survivors
-    transaction.on_commit(_Mark(survivors, parcel), using=parcel.database)
+    connection.on_commit(_Mark(survivors, parcel))
     connection.run_on_commit.append((set(), _Flush(connection, survivors), False))
 
 
@@ -145,12 +144,18 @@ def _push_to(broker: RedisBroker, parcels: Sequence[Parcel]) -> list[Parcel]:
     """Push parcels to one broker; answer those of which a job found its queue full."""
     now = SYSTEM.now()
     late = [parcel for parcel in parcels if _is_late(parcel, now)]
-    early = [(parcel, entry.packed) for parcel in parcels if parcel not in late for entry in parcel.entries]
-    arrivals = broker.enqueue([packed for _, packed in early])
-    full = [parcel for (parcel, _), arrival in zip(early, arrivals, strict=True) if arrival is Arrival.FULL]
+    early = [parcel for parcel in parcels if parcel not in late] if late else parcels
+    arrivals = broker.enqueue([entry.packed for parcel in early for entry in parcel.entries])
     for database in dict.fromkeys(parcel.database for parcel in late):
         ids = [entry.job.id for parcel in late if parcel.database == database for entry in parcel.entries]
         outbox.push_late(ids, database, broker.enqueue)
+    return _refused(early, arrivals) if Arrival.FULL in arrivals else []
+
+
+def _refused(parcels: Sequence[Parcel], arrivals: Sequence[Arrival]) -> list[Parcel]:
+    """Return the parcels of which a job found its queue full."""
+    parcel_of_each = [parcel for parcel in parcels for _ in parcel.entries]
+    full = [parcel for parcel, arrival in zip(parcel_of_each, arrivals, strict=True) if arrival is Arrival.FULL]
     return list(dict.fromkeys(full))
 
 

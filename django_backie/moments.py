@@ -8,6 +8,8 @@ from typing import overload
 from django.conf import settings
 from django.utils import timezone
 
+_ORIGIN = datetime.fromtimestamp(0, UTC)
+
 
 @overload
 def moment(seconds: float) -> datetime: ...
@@ -20,7 +22,7 @@ def moment(seconds: float | None) -> datetime | None:
     if seconds is None:
         return None
     # Not fromtimestamp(float): it rounds, and a stored millisecond must come back as the same millisecond.
-    aware = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=round(seconds * 1000))
+    aware = _ORIGIN + timedelta(milliseconds=round(seconds * 1000))
     return aware if settings.USE_TZ else timezone.make_naive(aware, timezone.get_default_timezone())
 
 

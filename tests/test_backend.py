@@ -12,12 +12,19 @@ import pytest
 from django.core.checks import run_checks
 from django.test import override_settings
 
-from django_backie import Task, compat, registry, task
+from django_backie import Task, base_backend, compat, registry, task
 from django_backie.backend import RedisBackend
+from django_backie.base_backend import MOST_PLANS
 from django_backie.broker.redis import broker_for
 from django_backie.core.options import Options
 from django_backie.core.states import State
-from django_backie.exceptions import BrokerUnavailable, ConfigurationError, PayloadTooLarge, UnserializableValue
+from django_backie.exceptions import (
+    BrokerUnavailable,
+    ConfigurationError,
+    PayloadTooLarge,
+    UnreadableBody,
+    UnserializableValue,
+)
 from django_backie.models import Job
 from tests.contract_tasks import note, plain, spread
 from tests.helpers import drain, empty, mirror
@@ -41,6 +48,11 @@ def options_of(backend: Any, mine: Any) -> Options:
     result = mine.using(durability="now").enqueue() if isinstance(mine, Task) else mine.enqueue()
     body = backend.broker.inspect([result.id])[result.id].body
     return backend.unpack(result.id, body).options  # type: ignore[no-any-return]
+
+
+def task_queue(backend: Any, job_id: str) -> str:
+    """Return the queue that a job's body names."""
+    return backend.unpack(job_id, backend.broker.inspect([job_id])[job_id].body).queue  # type: ignore[no-any-return]
 
 
 class Shy:
@@ -165,6 +177,79 @@ class TestOptions:
         with override_settings(TASKS={"default": {"BACKEND": "django_backie.testing.DummyBackend"}}):
             assert not isinstance(note.get_backend(), RedisBackend)
         assert isinstance(note.get_backend(), RedisBackend)
+
+
+class TestWhatIsMadeOnce:
+    """Of what a task's jobs have in common, nothing is worked out again for each of them."""
+
+    @pytest.fixture
+    def validated(self, backend: Any, monkeypatch: Any) -> list[Any]:
+        """Return the tasks that are validated from now on."""
+        seen: list[Any] = []
+        validate = backend.validate_task
+        monkeypatch.setattr(backend, "validate_task", lambda task: (seen.append(task), validate(task)))
+        return seen
+
+    def test_a_task_is_validated_once(self, backend: Any, validated: Any) -> None:
+        mine = note.using(durability="now")
+        validated.clear()
+        for number in range(3):
+            mine.delay(number)
+        mine.delay_many([(number,) for number in range(3)])
+        assert validated == [mine]
+
+    def test_tasks_that_come_and_go_are_not_taken_for_each_other(self, backend: Any) -> None:
+        """Their ids repeat: where one was freed, Python puts the next."""
+        for number in range(2 * MOST_PLANS):
+            result = note.using(durability="now", queue_name=f"queue{number}").delay(number)
+            assert task_queue(backend, result.id) == f"queue{number}"
+
+    def test_few_of_them_are_remembered(self, backend: Any) -> None:
+        for number in range(2 * MOST_PLANS):
+            note.using(durability="now").delay(number)
+        assert len(backend._plans) <= MOST_PLANS
+
+    def test_a_new_secret_key_counts_at_once(self, backend: Any, settings: Any) -> None:
+        body = backend.broker.inspect([(first := note.using(durability="now").delay(1)).id])[first.id].body
+        settings.SECRET_KEY = "another"
+        with pytest.raises(UnreadableBody):
+            backend.unpack(first.id, body)
+        settings.SECRET_KEY_FALLBACKS = ["not a secret"]
+        assert backend.unpack(first.id, body).args == [1]
+
+    def test_arguments_are_made_readable_only_for_a_row(self, backend: Any, monkeypatch: Any) -> None:
+        made: list[Any] = []
+        monkeypatch.setattr(base_backend, "readable", lambda task, named, config: made.append(named) or named)
+        note.using(durability="now").delay(1)
+        note.using(durability="commit").delay(1)
+        assert made == []
+        note.delay(1)
+        assert made == [{"value": 1}]
+
+
+class TestSignals:
+    """task_enqueued is sent where somebody would notice."""
+
+    def test_djangos_own_log_line_is_written_at_its_level(self, backend: Any, caplog: Any) -> None:
+        with caplog.at_level("DEBUG", logger=compat.LOGGER.name):
+            result = note.using(durability="now").delay(1)
+        assert [record.getMessage() for record in caplog.records if record.name == compat.LOGGER.name] == [
+            f"Task id={result.id} path=tests.contract_tasks.note enqueued backend=default"
+        ]
+
+    def test_a_receiver_gets_the_handle_of_every_job(self, backend: Any) -> None:
+        seen: list[Any] = []
+
+        def receive(*, task_result: Any, **_: Any) -> None:
+            seen.append(task_result)
+
+        compat.task_signals.task_enqueued.connect(receive)
+        try:
+            results = note.using(durability="now").delay_many([(1,), (2,)])
+        finally:
+            compat.task_signals.task_enqueued.disconnect(receive)
+        assert [id(handle) for handle in seen] == [id(handle) for handle in results]
+        assert all(handle.enqueued_at for handle in seen)
 
 
 class TestBadInput:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from django_backie import cleansing
 from django_backie.cleansing import STARS, cleanse, scrub, secrets_in
 
 
@@ -20,6 +21,17 @@ from django_backie.cleansing import STARS, cleanse, scrub, secrets_in
 )  # fmt: skip
 def test_a_telling_name_hides_its_value(name: str) -> None:
     assert cleanse({name: "hunter2", "amount": 5}) == {name: STARS, "amount": 5}
+
+
+@pytest.mark.parametrize("name", ["x" * 200 + "password", "password" * 200])
+def test_a_long_name_hides_its_value_too(name: str) -> None:
+    assert cleanse({"data": {name: "hunter2"}}) == {"data": {name: STARS}}
+
+
+def test_names_that_are_somebodys_data_are_not_kept() -> None:
+    before = cleansing._is_known_as_telling.cache_info().currsize
+    cleanse({"x" * (cleansing.LONGEST_NAME + 1): 1})
+    assert cleansing._is_known_as_telling.cache_info().currsize == before
 
 
 def test_a_named_argument_is_hidden() -> None:

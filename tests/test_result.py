@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 from typing import Any
 
 import pytest
@@ -43,8 +45,53 @@ def test_a_fresh_handle_has_no_times() -> None:
     handle = result.fresh(note, JOB)
     assert (handle.enqueued_at, handle.started_at, handle.finished_at, handle.last_attempted_at) == (None,) * 4
     assert (handle.attempts, handle.errors, handle.crashes, handle.state) == (0, [], 0, State.READY)
-    later = result.fresh(note, dataclasses.replace(JOB, run_after=2e9))
+    later = result.fresh(note, JOB._replace(run_after=2e9))
     assert (later.state, later.status) == (State.SCHEDULED, "READY")
+
+
+def test_a_fresh_handle_equals_one_with_every_field_set() -> None:
+    nothing = dict.fromkeys(("enqueued_at", "started_at", "last_attempted_at", "finished_at"))
+    full = TaskResult(
+        task=note, id=JOB.id, status=compat.TaskResultStatus.READY, args=[], kwargs={}, backend="default", errors=[],
+        worker_ids=[], **nothing,
+    )  # fmt: skip
+    assert result.fresh(note, JOB) == full
+    assert repr(result.fresh(note, JOB)) == repr(full)
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(TaskResult)])
+def test_a_fresh_handle_has_every_field(field: str) -> None:
+    assert hasattr(result.fresh(note, JOB), field)
+
+
+def test_lists_of_a_fresh_handle_are_kept_and_its_own() -> None:
+    handle, other = result.fresh(note, JOB), result.fresh(note, JOB)
+    handle.errors.append("an error")
+    handle.worker_ids.append("a worker")
+    assert (handle.errors, handle.attempts) == (["an error"], 1)
+    assert (other.errors, other.attempts) == ([], 0)
+
+
+def test_a_fresh_handle_has_no_other_attribute() -> None:
+    with pytest.raises(AttributeError, match="'TaskResult' object has no attribute 'colour'"):
+        result.fresh(note, JOB).colour  # noqa: B018
+
+
+def pickled(value: Any) -> Any:
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickled])
+def test_a_fresh_handle_can_be_copied_and_pickled(copied: Any) -> None:
+    handle = result.fresh(note, JOB)
+    assert copied(handle) == handle
+
+
+def test_what_a_caller_does_to_its_arguments_does_not_change_the_handle() -> None:
+    items = [1]
+    handle = result.fresh(note, JOB._replace(args=[items]))
+    items.append(2)
+    assert handle.args == [[1]]
 
 
 def test_milliseconds_survive() -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -64,25 +63,40 @@ def address(url: str) -> str:
     return f"{parts.hostname or 'localhost'}:{parts.port or 6379}{parts.path or '/0'}"
 
 
-@contextmanager
-def translated(url: str) -> Iterator[None]:
+class Translation:
+    """Turns the client's errors into ours; a class, for it stands around every call."""
+
+    __slots__ = ("_url",)
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, redis.exceptions.RedisError | OSError) and not isinstance(error, BrokerError):
+            raise _ours(error, self._url) from error
+
+
+def translated(url: str) -> Translation:
     """Turn the client's errors into ours.
 
     Raises:
         BrokerUnavailable: no answer, or none that another try could not change.
         BrokerError: the server refuses the command itself.
     """
-    try:
-        yield
-    except _UNAVAILABLE as error:
-        msg = f"Redis at {address(url)} is not available: {str(error) or type(error).__name__}"
-        raise BrokerUnavailable(msg) from error
-    except redis.exceptions.RedisError as error:
-        if str(error).startswith(_PASSING):
-            msg = f"Redis at {address(url)} cannot serve now: {error}"
-            raise BrokerUnavailable(msg) from error
-        msg = f"Redis at {address(url)} refused: {error}"
-        raise BrokerError(msg) from error
+    return Translation(url)
+
+
+def _ours(error: Exception, url: str) -> BrokerError:
+    if isinstance(error, _UNAVAILABLE):
+        return BrokerUnavailable(f"Redis at {address(url)} is not available: {str(error) or type(error).__name__}")
+    if str(error).startswith(_PASSING):
+        return BrokerUnavailable(f"Redis at {address(url)} cannot serve now: {error}")
+    return BrokerError(f"Redis at {address(url)} refused: {error}")
 
 
 def _client(url: str, **options: Any) -> redis.Redis:

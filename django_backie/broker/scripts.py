@@ -29,6 +29,7 @@ class Script:
     sha: str
     keys: tuple[str, ...]
     args: tuple[str, ...]
+    names: frozenset[str]
 
     def arguments(self, keys: Keys, rest: list[Any], named: dict[str, Any]) -> tuple[Any, ...]:
         """Return keys and arguments in the script's order.
@@ -36,7 +37,7 @@ class Script:
         Raises:
             TypeError: an argument is missing, or the script has none of this name.
         """
-        if named.keys() != set(self.args):
+        if named.keys() != self.names:
             msg = f"{self.name}.lua takes {', '.join(self.args) or 'no arguments'}; got {', '.join(named) or 'none'}"
             raise TypeError(msg)
         return (*(keys[name] for name in self.keys), *(named[name] for name in self.args), *rest)
@@ -58,7 +59,7 @@ def load(name: str) -> Script:
     parts = [_locals(keys, "KEYS"), _locals(args, "ARGV"), f"local first = {len(args) + 1}"]
     parts += [(_LUA / "include" / f"{include}.lua").read_text() for include in includes]
     source = "\n".join([*parts, text])
-    return Script(name, source, sha1(source.encode(), usedforsecurity=False).hexdigest(), keys, args)
+    return Script(name, source, sha1(source.encode(), usedforsecurity=False).hexdigest(), keys, args, frozenset(args))
 
 
 def names() -> list[str]:

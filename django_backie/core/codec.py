@@ -7,50 +7,27 @@ covers the id and all other lines, so a body cannot be moved to another id, queu
 
 from __future__ import annotations
 
-import hmac
 import json
-from base64 import urlsafe_b64encode
-from collections.abc import Sequence
-from dataclasses import dataclass
-from hashlib import sha256
 from types import NoneType
 from typing import Any
 
 from ..exceptions import NewerBody, PayloadTooLarge, UnreadableBody, UnserializableValue
 from . import jsonic
 from .job import Job, Packed
-from .options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, DEFAULT_TIMEOUT, LONGEST, Options, is_number, option_problem
+from .options import (
+    DEFAULT_BACKOFF,
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_OPTIONS,
+    DEFAULT_TIMEOUT,
+    LONGEST,
+    Options,
+    is_number,
+    option_problem,
+)
+from .signer import Signer
 
 VERSION = "1"
 LONGEST_BODY = 16 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """Signs with the first key, accepts any: keys are rotated by putting a new one in front."""
-
-    keys: tuple[bytes, ...]
-
-    @classmethod
-    def of(cls, secrets: Sequence[str | bytes]) -> Signer:
-        """Return a signer whose keys are derived from secrets such as Django's SECRET_KEY and its fallbacks."""
-        encoded = (secret.encode() if isinstance(secret, str) else secret for secret in secrets)
-        return cls(tuple(sha256(b"django_backie.body" + secret).digest() for secret in encoded))
-
-    def sign(self, message: bytes) -> str:
-        """Return the signature of a message as 22 characters."""
-        return _signature(self.keys[0], message)
-
-    def accepts(self, message: bytes, signature: str) -> bool:
-        """Tell whether any of the keys made this signature, in constant time for each."""
-        # compare_digest refuses other text with a TypeError.
-        return signature.isascii() and any(
-            hmac.compare_digest(_signature(key, message), signature) for key in self.keys
-        )
-
-
-def _signature(key: bytes, message: bytes) -> str:
-    return urlsafe_b64encode(hmac.digest(key, message, "sha256")[:16])[:22].decode()
 
 
 def pack(job: Job, signer: Signer, limit: int) -> Packed:
@@ -61,7 +38,7 @@ def pack(job: Job, signer: Signer, limit: int) -> Packed:
         PayloadTooLarge: the arguments exceed ``limit`` bytes.
     """
     envelope = _envelope_text(job, limit)
-    signature = signer.sign(_signed(job.id, job.queue, str(job.priority), envelope))
+    signature = signer.sign(_signed(job.id, job.queue, job.priority, envelope))
     body = f"{VERSION}\n{job.queue}\n{job.priority}\n{signature}\n{envelope}"
     return Packed(job.id, job.queue, job.priority, body, job.run_after)
 
@@ -77,12 +54,8 @@ def unpack(job_id: str, body: str, signer: Signer) -> Job:
         msg = f"the body has {len(body)} characters, more than {LONGEST_BODY}"
         raise UnreadableBody(msg)
     version, queue, priority, signature, envelope = _lines(body)
-    if version.isdecimal() and int(version[:9]) > int(VERSION):
-        msg = f"the body has version {version[:20]!r}, this release reads up to {VERSION!r}"
-        raise NewerBody(msg)
     if version != VERSION:
-        msg = f"the body has version {version[:20]!r}, this release reads {VERSION!r}"
-        raise UnreadableBody(msg)
+        raise _other_version(version)
     if not signer.accepts(_signed(job_id, queue, priority, envelope), signature):
         msg = "the signature does not match: the body was written with another SECRET_KEY, or altered"
         raise UnreadableBody(msg)
@@ -108,25 +81,35 @@ def _lines(body: str) -> list[str]:
     return lines
 
 
-def _signed(job_id: str, queue: str, priority: str, envelope: str) -> bytes:
+def _other_version(version: str) -> UnreadableBody:
+    if version.isdecimal() and int(version[:9]) > int(VERSION):
+        return NewerBody(f"the body has version {version[:20]!r}, this release reads up to {VERSION!r}")
+    return UnreadableBody(f"the body has version {version[:20]!r}, this release reads {VERSION!r}")
+
+
+def _signed(job_id: str, queue: str, priority: int | str, envelope: str) -> bytes:
     return f"{VERSION}\n{job_id}\n{queue}\n{priority}\n{envelope}".encode(errors="surrogatepass")
 
 
 def _envelope_text(job: Job, limit: int) -> str:
     arguments = _arguments_text(job)
-    if len(arguments) > limit or len(arguments.encode(errors="surrogatepass")) > limit:
-        size = len(arguments.encode(errors="surrogatepass"))
+    if (size := _size(arguments)) > limit:
         msg = f"the arguments of {job.task} take {size} bytes, more than the {limit} of MAX_PAYLOAD; pass a reference"
         raise PayloadTooLarge(msg)
-    return f"{{{arguments},{json.dumps(_sparse(job), separators=(',', ':'))[1:]}"
+    return f'{{{arguments},"c":{round(job.created * 1000)}{_rest(job)}'
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
 
 
 def _arguments_text(job: Job) -> str:
-    parts = []
-    for key, name, value in (("a", "args", job.args), ("k", "kwargs", job.kwargs)):
-        if value:
-            parts.append(f'"{key}":{_argument_text(job.task, name, value)}')
-    return ",".join([f'"t":{json.dumps(job.task)}', *parts])
+    text = f'"t":{_ENCODER.encode(job.task)}'
+    if job.args:
+        text += f',"a":{_argument_text(job.task, "args", job.args)}'
+    if job.kwargs:
+        text += f',"k":{_argument_text(job.task, "kwargs", job.kwargs)}'
+    return text
 
 
 def _argument_text(task: str, name: str, value: Any) -> str:
@@ -137,12 +120,22 @@ def _argument_text(task: str, name: str, value: Any) -> str:
         raise UnserializableValue(msg) from error.__cause__
 
 
-def _sparse(job: Job) -> dict[str, Any]:
-    """Return the rest of the envelope; what equals the default of this version is left out."""
-    options = job.options
-    fields: dict[str, Any] = {"c": round(job.created * 1000)}
+def _rest(job: Job) -> str:
+    """Return what follows the time of making: what equals the default of this version is left out."""
+    fields: dict[str, Any] = {}
     if job.run_after is not None:
         fields["r"] = round(job.run_after * 1000)
+    if job.options is not DEFAULT_OPTIONS:
+        fields |= _sparse(job.options)
+    if job.database != "default":
+        fields["d"] = job.database
+    if job.backend != "default":
+        fields["b"] = job.backend
+    return f",{_ENCODER.encode(fields)[1:]}" if fields else "}"
+
+
+def _sparse(options: Options) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
     if options.max_attempts != DEFAULT_MAX_ATTEMPTS:
         fields["m"] = options.max_attempts
     if options.backoff != DEFAULT_BACKOFF:
@@ -151,12 +144,11 @@ def _sparse(job: Job) -> dict[str, Any]:
         fields["x"] = options.timeout
     if options.atomic:
         fields["z"] = 1
-    if job.database != "default":
-        fields["d"] = job.database
-    if job.backend != "default":
-        fields["b"] = job.backend
     return fields
 
+
+# json.dumps() would make one for every job.
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 # Exact types: a bool is no number. What is not here is a later release's and means nothing to this one.
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -173,58 +165,64 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "b": (str,),
 }
 _OPTIONS = {"m": "max_attempts", "o": "backoff", "x": "timeout"}
+_OPTIONAL = frozenset({*_OPTIONS, "z"})
 # What datetime can hold, in milliseconds: the years 1 to 9999.
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
 _LARGEST_PRIORITY = 100
 
 
-def _bounded(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields with times of ten years at most: an earlier release took longer ones, and signed them."""
-    return {key: _at_most_longest(value) if key in {"o", "x"} else value for key, value in fields.items()}
+def _job(job_id: str, queue: str, priority: int, fields: dict[str, Any]) -> Job:
+    _require_kinds(fields)
+    created, due = fields["c"], fields.get("r")
+    _require_bounds(priority, created, due)
+    return Job(
+        job_id,
+        fields["t"],
+        queue,
+        priority,
+        fields.get("a", []),
+        fields.get("k", {}),
+        created / 1000,
+        None if due is None else due / 1000,
+        DEFAULT_OPTIONS if _OPTIONAL.isdisjoint(fields) else _options(fields),
+        fields.get("d", "default"),
+        fields.get("b", "default"),
+    )
+
+
+def _require_kinds(fields: dict[str, Any]) -> None:
+    """Refuse what none of our callers can have meant: a job that is run, or mirrored, has fields of the right kind."""
+    for key, value in fields.items():
+        kinds = _TYPES.get(key)
+        if kinds is not None and type(value) not in kinds:
+            msg = f"field {key!r} is {type(value).__name__}"
+            raise ValueError(msg)
+
+
+def _require_bounds(priority: int, created: int, due: int | None) -> None:
+    if abs(priority) > _LARGEST_PRIORITY:
+        msg = f"priority {str(priority)[:20]} is beyond {_LARGEST_PRIORITY}"
+        raise ValueError(msg)
+    if not _FIRST <= created <= _LAST or not (due is None or _FIRST <= due <= _LAST):
+        msg = "a time is beyond what datetime can hold"
+        raise ValueError(msg)
+
+
+def _options(fields: dict[str, Any]) -> Options:
+    found = {name: fields[key] for key, name in _OPTIONS.items() if key in fields}
+    for name in found.keys() & {"backoff", "timeout"}:
+        # An earlier release took longer ones, and signed them.
+        found[name] = _at_most_longest(found[name])
+    for name, value in found.items():
+        if value is not None and (problem := option_problem(name, value)):
+            msg = f"{name} {problem}"
+            raise ValueError(msg)
+    if isinstance(found.get("backoff"), list):
+        found["backoff"] = tuple(found["backoff"])
+    return Options(**found, atomic=bool(fields.get("z")))
 
 
 def _at_most_longest(value: Any) -> Any:
     if type(value) is list:
         return [_at_most_longest(item) for item in value]
     return min(value, LONGEST) if is_number(value) else value
-
-
-def _require_sound(priority: int, fields: dict[str, Any]) -> None:
-    """Refuse what none of our callers can have meant: a job that is run, or mirrored, has fields of the right kind."""
-    for key, value in fields.items():
-        if type(value) not in _TYPES.get(key, (type(value),)):
-            msg = f"field {key!r} is {type(value).__name__}"
-            raise ValueError(msg)
-        if key in _OPTIONS and value is not None and (problem := option_problem(_OPTIONS[key], value)):
-            msg = f"{_OPTIONS[key]} {problem}"
-            raise ValueError(msg)
-    if abs(priority) > _LARGEST_PRIORITY:
-        msg = f"priority {str(priority)[:20]} is beyond {_LARGEST_PRIORITY}"
-        raise ValueError(msg)
-    if not all(_FIRST <= fields[key] <= _LAST for key in ("c", "r") if key in fields):
-        msg = "a time is beyond what datetime can hold"
-        raise ValueError(msg)
-
-
-def _job(job_id: str, queue: str, priority: int, envelope: dict[str, Any]) -> Job:
-    fields = _bounded(envelope)
-    _require_sound(priority, fields)
-    backoff = fields.get("o", DEFAULT_BACKOFF)
-    return Job(
-        id=job_id,
-        task=fields["t"],
-        queue=queue,
-        priority=priority,
-        args=fields.get("a", []),
-        kwargs=fields.get("k", {}),
-        created=fields["c"] / 1000,
-        run_after=fields["r"] / 1000 if "r" in fields else None,
-        options=Options(
-            max_attempts=fields.get("m", DEFAULT_MAX_ATTEMPTS),
-            backoff=tuple(backoff) if isinstance(backoff, list) else backoff,
-            timeout=fields.get("x", DEFAULT_TIMEOUT),
-            atomic=bool(fields.get("z")),
-        ),
-        database=fields.get("d", "default"),
-        backend=fields.get("b", "default"),
-    )

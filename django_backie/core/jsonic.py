@@ -38,7 +38,7 @@ def dumps(value: Any) -> str:
     if _NEEDS_CARE in text and _has_own_tag(value):
         text = _ENCODER.encode(_escaped(value))
     if not text.isascii() and not _is_utf8(text):
-        text = json.dumps(json.loads(text), separators=(",", ":"))
+        text = _ASCII_ENCODER.encode(json.loads(text))
     return text
 
 
@@ -50,10 +50,14 @@ def loads(text: str, levels: int = MAX_DEPTH) -> Any:
             deeper than ``levels``.
     """
     try:
-        value = (_TAGGED if _NEEDS_CARE in text else _PLAIN).decode(text)
+        # decode() would look for white space around the value first, which takes as long as reading a usual job.
+        value, end = (_TAGGED if _NEEDS_CARE in text else _PLAIN).raw_decode(text)
     except (ArithmeticError, TypeError, LookupError, AttributeError, RecursionError) as error:
         msg = f"not what dumps() writes: {error!r}"
         raise ValueError(msg) from error
+    if end != len(text):
+        msg = f"something follows the value: {text[end : end + 20]!r}"
+        raise ValueError(msg)
     if text.count("[") + text.count("{") > levels and _comes_back_deeper([value], levels + 1):
         msg = f"nested deeper than {levels} levels"
         raise ValueError(msg)
@@ -114,6 +118,7 @@ def _default(value: Any) -> Any:
 
 
 _ENCODER = json.JSONEncoder(default=_default, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+_ASCII_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 def _is_utf8(text: str) -> bool:

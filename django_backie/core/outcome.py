@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import retry
 from .job import Job
@@ -64,8 +64,7 @@ class Parked:
 Outcome = Succeeded | Failed | TimedOut | Interrupted | Postponed | Parked
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(NamedTuple):
     """The way out of RUNNING: the next state, and what to write down.
 
     ``refund`` gives the attempt back; ``delay`` is seconds until a waiting state is due.

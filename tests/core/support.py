@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_backie.core.codec import Signer
 from django_backie.core.job import Job
+from django_backie.core.signer import Signer
 
 SIGNER = Signer.of(["not a secret"])
 LIMIT = 128 * 1024

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -15,8 +14,8 @@ from hypothesis import strategies as st
 
 from django_backie import conf
 from django_backie.core import codec
-from django_backie.core.codec import Signer
 from django_backie.core.options import LONGEST, Options
+from django_backie.core.signer import Signer
 from django_backie.exceptions import NewerBody, PayloadTooLarge, UnreadableBody, UnserializableValue
 
 from .support import JOB_ID, LIMIT, SIGNER, make_job
@@ -276,7 +275,7 @@ def test_a_number_and_a_list_of_waiting_times_are_told_apart(backoff: Any) -> No
 def test_jobs_are_frozen() -> None:
     with pytest.raises(AttributeError):
         make_job().queue = "other"  # type: ignore[misc]
-    assert replace(make_job(), queue="other").queue == "other"
+    assert make_job()._replace(queue="other").queue == "other"
 
 
 def test_a_wait_of_more_than_ten_years_is_taken_for_ten() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from django_backie.cleansing import cleanse
 from django_backie.core import codec, jsonic
-from django_backie.core.codec import Signer
 from django_backie.core.job import Job
 from django_backie.core.options import option_problem
+from django_backie.core.signer import Signer
 from django_backie.exceptions import UnreadableBody, UnserializableValue
 from django_backie.moments import moment
 

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
 import time
 import uuid
 
 import pytest
 
 from django_backie.core import ids
+
+# The clock stands still, so that only the random bits tell two ids apart.
+FORK = """
+import ctypes, os, sys, time
+from django_backie.core import ids
+
+time.time_ns = lambda: 0
+known = ids.new_key()
+child = {fork}
+made = " ".join(ids.new_key() for _ in range(300))
+if child:
+    os.waitpid(child, 0)
+    made = known + " " + made
+os.write(1, (made + " ").encode())
+os._exit(0)
+"""
 
 
 def test_an_id_is_a_uuid_of_version_7_and_the_standard_variant() -> None:
@@ -38,6 +57,27 @@ def test_ids_of_one_millisecond_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
 
     assert len({ids.new_id() for _ in range(2000)}) == 2000
+
+
+def test_ids_of_several_threads_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    made: list[str] = []
+    threads = [threading.Thread(target=lambda: made.extend([ids.new_key() for _ in range(2000)])) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(set(made)) == len(made) == 8000
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
+@pytest.mark.parametrize("fork", ["os.fork()", "ctypes.PyDLL(None).fork()"], ids=["told", "untold"])
+def test_ids_of_a_forked_process_differ_whether_python_is_told_of_the_fork_or_not(fork: str) -> None:
+    script = [sys.executable, "-c", FORK.format(fork=fork)]
+    made = subprocess.run(script, check=True, capture_output=True, text=True, timeout=60).stdout.split()
+
+    assert len(set(made)) == len(made) == 601
 
 
 def test_all_74_random_bits_vary(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,12 @@ def test_a_value_is_written_compactly(value: Any, text: str) -> None:
     assert jsonic.dumps(value) == text
 
 
+@pytest.mark.parametrize("text", ["1 ", " 1", "[1]]", "[1],", "1\n", '{"__t":"n","v":"1"} '])
+def test_nothing_may_stand_around_a_value(text: str) -> None:
+    with pytest.raises(ValueError, match=r"something follows the value|Expecting value"):
+        jsonic.loads(text)
+
+
 @pytest.mark.parametrize("text", ['{"__t":"new","v":"1"}', '{"__t":1}', '{"a":"\\"__t\\""}'])
 def test_an_unknown_tag_is_left_as_it_is(text: str) -> None:
     assert isinstance(jsonic.loads(text), dict)

@@ -7,15 +7,20 @@ rows that are still at 0 after two seconds are pushed again (``duties.relay``).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, transaction
-from django.db.models import F, Q, prefetch_related_objects
+from django.db.models import F, prefetch_related_objects
 
+from . import bulk
 from .broker.redis import Restored
 from .broker.replies import Arrival
+from .bulk import Row, Values
+from .core.ids import is_id
 from .core.job import Job, Packed
 from .core.states import FINAL, WAITING, State
 from .moments import epoch, moment
@@ -43,8 +48,46 @@ class Entry:
 
 def write(entries: Sequence[Entry], using: str) -> None:
     """Insert the rows of new jobs, in the transaction that is open on the alias."""
-    rows = [_row(entry) for entry in entries]
-    _model()._default_manager.using(using).bulk_create(rows, batch_size=BATCH)
+    values = Values(using)
+    rows = [_row(entry, values) for entry in entries]
+    with _all_or_nothing(using, len(rows)):
+        for start in range(0, len(rows), BATCH):
+            bulk.write(_insert(using), rows[start : start + BATCH], using)
+
+
+def _all_or_nothing(using: str, count: int) -> AbstractContextManager[object]:
+    """Return the transaction that rows need: one row in autocommit is a transaction by itself."""
+    if count <= 1 and not connections[using].in_atomic_block:
+        return nullcontext()
+    return transaction.atomic(using=using, savepoint=False)
+
+
+def _row(entry: Entry, values: Values) -> Row:
+    job = entry.job
+    return _blank() | {
+        "id": values.id(job.id),
+        "task": job.task,
+        "backend": job.backend,
+        "queue": job.queue,
+        "priority": job.priority,
+        "state": "READY" if job.run_after is None else "SCHEDULED",
+        "arguments": values.json(entry.arguments),
+        "body": entry.packed.body,
+        "max_attempts": job.options.max_attempts,
+        "enqueued_at": values.time(job.created),
+        "run_after": values.time(job.run_after),
+    }
+
+
+@cache
+def _blank() -> Row:
+    """Return the columns of a job that has not been tried."""
+    return {field.attname: field.get_default() for field in _model()._meta.concrete_fields}
+
+
+@cache
+def _insert(using: str) -> str:
+    return bulk.statement("insert", using, "Job", [*_blank()])
 
 
 def find(job_id: str, using: str) -> JobRow | None:
@@ -99,17 +142,10 @@ def unfinished_pages(using: str, backend: str, before: float) -> Iterator[list[s
         yield [str(job_id) for (job_id,) in page]
 
 
-def ended_pages(using: str, backend: str, after: float) -> Iterator[dict[str, int]]:
-    """Yield pages of id and version of jobs that have ended after a time."""
-    # State by state and in the order of the index: there may be millions of rows before that time.
-    for state in sorted(FINAL):
-        rows = _model()._default_manager.using(using).filter(state=state, backend=backend)
-        ordered = rows.order_by("finished_at", "pk").values_list("pk", "version", "finished_at")
-        page = list(ordered.filter(finished_at__gt=moment(after))[:BATCH])
-        while page:
-            yield {str(job_id): version for job_id, version, _ in page}
-            last, _, at = page[-1]
-            page = list(ordered.filter(Q(finished_at__gt=at) | Q(finished_at=at, pk__gt=last))[:BATCH])
+def ended(job_ids: Sequence[str], using: str) -> dict[str, int]:
+    """Return those of the jobs that have ended by their rows, with the rows' versions."""
+    rows = _model()._default_manager.using(using).filter(pk__in=list(filter(is_id, job_ids)), state__in=FINAL)
+    return {str(job_id): version for job_id, version in rows.values_list("pk", "version")}
 
 
 def parked(using: str, backend: str) -> Iterator[list[tuple[str, str, str]]]:
@@ -200,23 +236,6 @@ def _locked(waiting: Any, using: str) -> list[Any]:
 def _packed(row: Any) -> Packed:
     due = None if row.run_after is None else epoch(row.run_after)
     return Packed(str(row.pk), row.queue, row.priority, row.body, due)
-
-
-def _row(entry: Entry) -> JobRow:
-    job = entry.job
-    return _model()(
-        id=job.id,
-        task=job.task,
-        backend=job.backend,
-        queue=job.queue,
-        priority=job.priority,
-        state=State.READY if job.run_after is None else State.SCHEDULED,
-        arguments=entry.arguments,
-        body=entry.packed.body,
-        max_attempts=job.options.max_attempts,
-        enqueued_at=moment(job.created),
-        run_after=moment(job.run_after),
-    )
 
 
 def _model() -> type[JobRow]:

@@ -673,19 +673,19 @@ def test_prune_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeypa
 
 
 def test_a_database_that_refuses_does_not_hold_up_the_other(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_chunk = mirror_module._write_chunk
+    carefully = mirror_module._carefully
 
-    def refuse_other(pairs: Any, alias: str, describe: Any) -> mirror_module.Written:
-        if alias == "other":
-            return mirror_module.Written(frozenset(job.id for job, _ in pairs))
-        return write_chunk(pairs, alias, describe)
+    def refuse_other(step: Any, snapshots: Any, rows: Any) -> mirror_module.Written:
+        if rows.alias == "other":
+            return mirror_module.Written(frozenset(snapshot.id for snapshot in snapshots))
+        return carefully(step, snapshots, rows)
 
     echo.using(database="other", durability="now").delay_many([(number,) for number in range(7)])
     result = echo.using(durability="now").delay("healthy")
     duty = Mirror(backend)
     duty.batch = 5  # type: ignore[misc]
     with monkeypatch.context() as patch:
-        patch.setattr(mirror_module, "_write_chunk", refuse_other)
+        patch.setattr(mirror_module, "_carefully", refuse_other)
         duty.tick()
         assert JobRow.objects.filter(pk=result.id).exists()
         assert duty.tick() == duty.stuck_interval

@@ -8,22 +8,35 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
 
-from django_backie import mirror
+from django_backie import mirror, outbox, upsert
 from django_backie.broker.replies import Snapshot
 from django_backie.cleansing import STARS, cleanse
+from django_backie.core import codec
 from django_backie.core.job import Job
 from django_backie.core.options import Options
 from django_backie.core.states import State
 from django_backie.models import Attempt
 from django_backie.models import Job as JobRow
+from django_backie.outbox import Entry
+from django_backie.rows import Reader
 
-from .rows import CREATED, body_of, make_job, note, row, row_of, snapshot_of, unpack
+from .rows import CREATED, SIGNER, body_of, make_job, note, row, row_of, snapshot_of, unpack
 
 pytestmark = pytest.mark.django_db(databases=["default", "other"])
 
 BOTH = ("default", "other")
+
+
+@pytest.fixture(params=["change", "insert"], autouse=True)
+def route(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Write rows by either statement: the one that inserts meets rows that another mirror was faster to insert."""
+    if request.param == "insert" and connection.vendor != "mysql":
+        monkeypatch.setattr(upsert, "can_update", lambda alias: False)
+        monkeypatch.setattr(mirror, "_open", lambda snapshots, alias: snapshots)
+    return str(request.param)
 
 
 def describe(job: Job) -> dict[str, Any]:
@@ -328,13 +341,154 @@ def test_a_job_that_was_recovered_gives_no_reason() -> None:
     assert row_of(job).reason == ""
 
 
-def test_many_jobs_are_written_by_few_queries(django_assert_max_num_queries: Any) -> None:
+def test_many_new_jobs_are_written_by_few_queries(django_assert_max_num_queries: Any) -> None:
     snapshots = [snapshot_of(make_job(), 1, State.RETRYABLE, attempts=(note(),)) for _ in range(500)]
 
     with django_assert_max_num_queries(12):
         write(*snapshots)
 
     assert JobRow.objects.count() == Attempt.objects.count() == 500
+
+
+def unused(*_: Any) -> Any:
+    raise AssertionError("the row has it all")
+
+
+@pytest.mark.skipif(connection.vendor == "mysql", reason="its only statement for many rows inserts them")
+@pytest.mark.parametrize("route", ["change"], indirect=True)
+def test_jobs_that_have_rows_are_written_by_two_statements_and_no_body_is_opened() -> None:
+    made = [make_job() for _ in range(500)]
+    outbox.write([Entry(job, codec.pack(job, SIGNER, 1000), {}) for job in made], "default")
+    ended = [snapshot_of(job, 5, State.SUCCESSFUL, attempts=(note(1, "succeeded", v="1"),)) for job in made]
+
+    with CaptureQueriesContext(connection) as captured:
+        written = mirror.write(ended, BOTH, unused, unused, "default")
+
+    around = ("SAVEPOINT", "RELEASE", "SET LOCAL")
+    assert len([query for query in captured if not query["sql"].startswith(around)]) == 2
+    assert len(captured) <= 5
+    assert written == mirror.Written()
+    assert JobRow.objects.filter(state="SUCCESSFUL", version=5).count() == Attempt.objects.count() == 500
+
+
+def test_a_job_whose_time_has_come_shows_when_that_was_and_not_when_it_was_retried() -> None:
+    job = make_job(run_after=CREATED + 60)
+    row(job)
+    write(snapshot_of(job, 1, State.RETRYABLE, due=CREATED + 99, attempts=(note(),)))
+    assert row_of(job).run_after == time_of(CREATED + 99)
+
+    write(snapshot_of(job, 2, State.RUNNING, attempts=(note(),)))
+    assert row_of(job).run_after == time_of(CREATED + 60)
+
+
+def test_a_row_keeps_the_body_that_it_came_with() -> None:
+    job = make_job()
+    row(job)
+    write(snapshot_of(job, 1, State.BLOCKED, body=body_of(job).replace("default", "paid", 1), reason="bad signature"))
+
+    assert (row_of(job).state, row_of(job).body) == ("BLOCKED", body_of(job))
+
+
+def test_a_job_that_was_brought_back_from_its_row_keeps_the_time_when_it_first_began() -> None:
+    job = make_job()
+    row(job, version=5, started_at=time_of(CREATED + 1))
+    write(snapshot_of(job, 6, State.READY))
+
+    assert row_of(job).started_at == time_of(CREATED + 1)
+
+
+def test_what_is_too_large_for_one_statement_is_written_by_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    insert = upsert.insert
+
+    def noted(rows: Sequence[Any], alias: str) -> int | None:
+        sizes.append(len(rows))
+        return insert(rows, alias)
+
+    monkeypatch.setattr(upsert, "insert", noted)
+    monkeypatch.setattr(mirror, "LARGEST_CHUNK", 10_000)
+    long = {"t": "x" * 4000}
+    assert write(*(snapshot_of(make_job(), 1, State.FAILED, attempts=(note() | long,)) for _ in range(5))) == set()
+
+    assert sizes == [2, 2, 1]
+    assert Attempt.objects.count() == 5
+
+
+def test_rows_are_written_in_the_order_of_their_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[list[str]] = []
+    insert = upsert.insert
+
+    def noted(rows: Sequence[Any], alias: str) -> int | None:
+        given.append([row["id"] for row in rows])
+        return insert(rows, alias)
+
+    monkeypatch.setattr(upsert, "insert", noted)
+    made = sorted((make_job() for _ in range(20)), key=lambda job: job.id)
+    write(*(snapshot_of(job, 1) for job in reversed(made)))
+
+    assert given == [sorted(given[0])]
+
+
+LIKE_ENVELOPES = (
+    {"d": "other", "r": 1},
+    {"text": '"c":1,"d":"other","r":1}'},
+    {'"c":1,"d":"other"': [{"c": 1, "d": "other"}]},
+    {"c": 1, "d": "other", "b": {"d": "other"}},
+)
+
+
+@pytest.mark.parametrize("arguments", LIKE_ENVELOPES, ids=str)
+@pytest.mark.parametrize("database", BOTH)
+@pytest.mark.parametrize("run_after", [None, CREATED + 60.007])
+def test_what_stands_in_arguments_is_not_taken_for_the_job_s_own(
+    arguments: dict[str, Any], database: str, run_after: float | None
+) -> None:
+    options = Options(max_attempts=9, backoff=(1.5, 2), timeout=None, atomic=True)
+    values = {"database": database, "run_after": run_after, "task": 'a"c":1,"d":"other"', "backend": '","d":"other'}
+    job = make_job(args=[arguments], kwargs=arguments, options=options, **values)
+    plain = make_job(args=[arguments], kwargs=arguments, database=database, run_after=run_after)
+    reader = Reader(unpack, describe, "default")
+
+    for one in (job, plain):
+        found = snapshot_of(one, 1)
+        assert reader.database(found) == database
+        assert reader.run_after(found) == (None if run_after is None else pytest.approx(run_after))
+
+
+@pytest.mark.parametrize("has_rows", [True, False])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"n": "first"}, {"s": "yesterday"}, {"e": [1]}, {"s": 1e15}, {"w": None, "n": None}],
+    ids=str,
+)
+def test_a_value_that_cannot_be_written_keeps_no_other_job_from_the_table(
+    wrong: dict[str, Any], has_rows: bool
+) -> None:
+    made = [make_job() for _ in range(5)]
+    if has_rows:
+        for job in made:
+            row(job)
+    notes = [note() | (wrong if job is made[2] else {}) for job in made]
+
+    failed = write(*(snapshot_of(job, 1, State.FAILED, attempts=(at,)) for job, at in zip(made, notes, strict=True)))
+
+    assert failed == {made[2].id}
+    assert JobRow.objects.filter(state="FAILED").count() == Attempt.objects.count() == 4
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="it takes any text")
+@pytest.mark.parametrize("has_rows", [True, False])
+def test_a_value_that_the_database_refuses_keeps_no_other_job_from_the_table(has_rows: bool) -> None:
+    made = [make_job() for _ in range(5)]
+    if has_rows:
+        for job in made:
+            row(job)
+    refused = {"attempt": 2**40}
+
+    failed = write(*(snapshot_of(job, 1, State.RUNNING, **(refused if job is made[2] else {})) for job in made))
+
+    assert failed == {made[2].id}
+    assert JobRow.objects.filter(state="RUNNING").count() == 4
 
 
 def test_nothing_to_write_is_no_query(django_assert_num_queries: Any) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import random
 import threading
-from collections.abc import Iterator
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from django_backie import mirror
 from django_backie.broker.replies import Snapshot
@@ -51,17 +54,20 @@ def clear(alias: str) -> None:
 
 def life(job: Job) -> list[Snapshot]:
     """Return the snapshots of a job that fails some times and then succeeds, in order."""
-    shots = [snapshot_of(job, VERSION)]
+    versions = itertools.count(VERSION)
+    shots = [snapshot_of(job, next(versions))]
     notes: list[dict[str, Any]] = []
     for number in range(1, ATTEMPTS + 1):
         at = {"first_started": CREATED + 1, "attempt": number, "worker": f"w{number}"}
-        running = snapshot_of(job, 0, State.RUNNING, started=CREATED + number, attempts=tuple(notes), **at)
+        shots.append(
+            snapshot_of(job, next(versions), State.RUNNING, started=CREATED + number, attempts=tuple(notes), **at)
+        )
         is_last = number == ATTEMPTS
         notes.append(note(number, "succeeded", v="42") if is_last else note(number, r=CREATED + 10 * number))
         state, due = (State.SUCCESSFUL, None) if is_last else (State.RETRYABLE, CREATED + 10 * number)
-        ended = snapshot_of(job, 0, state, due=due, finished=CREATED + number if is_last else None, **at)
-        shots += [running, replace(ended, record=replace(ended.record, attempts=tuple(notes)))]
-    return [replace(shot, version=VERSION + at) for at, shot in enumerate(shots)]
+        at |= {"due": due, "finished": CREATED + number if is_last else None, "attempts": tuple(notes)}
+        shots.append(snapshot_of(job, next(versions), state, **at))
+    return shots
 
 
 def batches(shots: list[Snapshot], dice: random.Random) -> Iterator[list[Snapshot]]:
@@ -144,3 +150,95 @@ def test_the_newest_of_every_job_remains_and_every_attempt_once(alias: str, seed
     assert hammered_attempts == attempts(alias)
     assert {found["version"] for found in hammered.values()} == {VERSION + 2 * ATTEMPTS}
     assert len(hammered_attempts) == JOBS * ATTEMPTS
+
+
+def wait_for_a_lock() -> None:
+    """Return when another connection waits for a row of this one."""
+    for _ in range(1000):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+            if cursor.fetchone() != (0,):
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits")
+
+
+@pytest.fixture
+def writer() -> Iterator[Callable[[list[Snapshot]], Future[mirror.Written]]]:
+    """Return what lets a mirror with a connection of its own write snapshots."""
+
+    def write(shots: list[Snapshot], plan: str = "") -> mirror.Written:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET enable_nestloop = {'off' if plan == 'hash' else 'on'}")
+            return mirror.write(shots, ["default"], unpack, lambda job: {"a": 1}, "default")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        yield functools.partial(pool.submit, write)
+
+
+only_postgresql = pytest.mark.skipif(connection.vendor != "postgresql", reason="asks PostgreSQL who waits for whom")
+
+
+@only_postgresql
+def test_what_waited_for_another_s_change_is_written_after_it(writer: Any) -> None:
+    job = make_job()
+    row(job)
+    with transaction.atomic():
+        JobRow.objects.filter(pk=job.id).update(state="RUNNING", version=5)
+        found = writer([snapshot_of(job, 9, State.SUCCESSFUL, attempts=(note(1, "succeeded", v="1"),))])
+        wait_for_a_lock()
+
+    assert found.result(10) == mirror.Written()
+    assert JobRow.objects.filter(state="SUCCESSFUL", version=9).count() == Attempt.objects.count() == 1
+
+
+@only_postgresql
+def test_what_another_has_made_newer_meanwhile_stays(writer: Any) -> None:
+    job = make_job()
+    row(job)
+    with transaction.atomic():
+        JobRow.objects.filter(pk=job.id).update(state="FAILED", version=9)
+        found = writer([snapshot_of(job, 5, State.RUNNING, attempts=(note(1),))])
+        wait_for_a_lock()
+
+    assert found.result(10) == mirror.Written(behind={job.id: 9})
+    assert (JobRow.objects.get().state, Attempt.objects.count()) == ("FAILED", 0)
+
+
+@only_postgresql
+@pytest.mark.parametrize("plan", ["nested", "hash"])
+def test_rows_are_locked_in_the_order_of_their_ids_whatever_the_plan(writer: Any, plan: str) -> None:
+    # Enough rows, in the opposite order, for a plan that goes through the table.
+    made = sorted((make_job() for _ in range(500)), key=lambda job: job.id)
+    for job in reversed(made):
+        row(job)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE django_backie_job")
+    with transaction.atomic():
+        rows = JobRow.objects.select_for_update(skip_locked=True).order_by("pk")
+        rows.get(pk=made[250].id)
+        found = writer([snapshot_of(job, 5, State.RUNNING) for job in reversed(made)], plan)
+        wait_for_a_lock()
+        free = [str(found.pk) for found in rows]
+
+    assert free == [job.id for job in made[250:]]
+    assert found.result(10) == mirror.Written()
+
+
+@only_postgresql
+def test_a_row_that_another_does_not_let_go_keeps_no_other_job_from_the_table(
+    writer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "LONGEST_WAIT", 0.05)
+    held, free, new = (make_job() for _ in range(3))
+    for job in (held, free):
+        row(job)
+    with transaction.atomic():
+        JobRow.objects.select_for_update().get(pk=held.id)
+        found = writer([snapshot_of(job, 5, State.RUNNING) for job in (held, free, new)]).result(10)
+
+    assert found == mirror.Written(frozenset({held.id}))
+    assert {str(key) for key in JobRow.objects.filter(version=5).values_list("pk", flat=True)} == {free.id, new.id}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
 
 from django_backie import outbox
 from django_backie.broker.redis import Restored
@@ -93,6 +94,44 @@ def test_a_row_goes_with_its_transaction() -> None:
     assert not JobRow.objects.filter(pk=job.id).exists()
 
 
+def test_one_row_is_one_statement(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(1):
+        outbox.write([entry(make_job())], "default")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_row_in_autocommit_is_one_statement_too() -> None:
+    with CaptureQueriesContext(connection) as captured:
+        outbox.write([entry(make_job())], "default")
+
+    assert len(captured) == 1
+    assert JobRow.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_in_autocommit_are_written_all_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "BATCH", 2)
+    made = [make_job() for _ in range(4)]
+    row(made[-1])
+
+    with pytest.raises(IntegrityError):
+        outbox.write([entry(job) for job in made], "default")
+    assert JobRow.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_row_that_is_refused_spoils_its_transaction() -> None:
+    job = make_job()
+    row(job)
+
+    with transaction.atomic():
+        with pytest.raises(IntegrityError):
+            outbox.write([entry(job)], "default")
+        with pytest.raises(TransactionManagementError):
+            JobRow.objects.count()
+        transaction.set_rollback(True)
+
+
 def test_a_row_is_found_with_its_attempts(django_assert_num_queries: Any) -> None:
     job = make_job()
     row(job).attempts.create(
@@ -116,7 +155,7 @@ def test_a_row_that_never_reached_redis_is_pushed_as_it_was_packed() -> None:
 
     (packed,) = relay()
 
-    assert packed == replace(codec.pack(job, SIGNER, 1000), run_after=packed.run_after)
+    assert packed == codec.pack(job, SIGNER, 1000)._replace(run_after=packed.run_after)
     assert packed.run_after == pytest.approx(CREATED + 3600.007, abs=0.0005)
     assert unpack(packed.id, packed.body).args == ["ä"]
 

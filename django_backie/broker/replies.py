@@ -20,11 +20,11 @@ STATES = {
     "F": State.FAILED,
     "C": State.CANCELLED,
 }
+_decode = json.JSONDecoder().decode
 LETTERS = {state: letter for letter, state in STATES.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What Redis knows of a job beyond its body. Times are seconds since the epoch.
 
     ``attempts`` are the ended attempts as ``Transition.record`` wrote them, oldest first.
@@ -116,8 +116,7 @@ class Turn:
     slow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A job as Redis has it: ``body`` may be empty where only the record is left."""
 
     id: str
@@ -137,7 +136,7 @@ class Ticked:
 
 def notes(history: str) -> tuple[dict[str, Any], ...]:
     """Return the attempt records of a history."""
-    return tuple(json.loads(line) for line in history.split("\n") if line)
+    return tuple(_decode(line) for line in history.split("\n") if line)
 
 
 def history(attempts: Iterable[Mapping[str, Any]]) -> str:
@@ -152,17 +151,17 @@ def record(text: str, due: str = "") -> Record:
     head, _, history = text.partition("\n")
     state, version, attempt, crashes, worker, first, started, finished, due, reason = head.split("|", 9)
     return Record(
-        state=STATES[state],
-        version=int(version),
-        attempt=int(attempt),
-        crashes=int(crashes),
-        worker=worker,
-        first_started=_seconds(first),
-        started=_seconds(started),
-        finished=_seconds(finished),
-        due=_seconds(due),
-        reason=reason,
-        attempts=notes(history),
+        STATES[state],
+        int(version),
+        int(attempt),
+        int(crashes),
+        worker,
+        _seconds(first),
+        _seconds(started),
+        _seconds(finished),
+        _seconds(due),
+        reason,
+        notes(history),
     )
 
 

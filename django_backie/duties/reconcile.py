@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable
 
 from .. import outbox
 from ..backend import RedisBackend
@@ -16,8 +17,6 @@ logger = logging.getLogger("django_backie.duties")
 SLOW_INTERVAL = 60.0
 # What is younger may be on its way.
 SLOW_AGE = 30.0
-# How far back a server may be set that had the jobs once: Redis by default saves a quiet server once an hour.
-LONGEST_LOSS = 7200.0
 # After a full pass that a database has missed, or that found another server though nothing was lost: a proxy in front
 # of several servers would have us compare everything each second.
 AGAIN_AFTER = 10.0
@@ -51,13 +50,13 @@ class Reconcile:
 
     def _reconcile_all(self, identity: str, *, is_emptied: bool) -> float:
         now, self._count = self._clock.now(), 0
-        is_well = self._on_each(functools.partial(self._drop_ended, after=now - LONGEST_LOSS))
+        is_well = self._on_each(self._drop_ended)
         is_well &= self._on_each(functools.partial(self._restore_lost, before=now))
         if is_well:
             self._broker.keep(identity)
         return self.interval if is_well and (self._count or is_emptied) else AGAIN_AFTER
 
-    def _on_each(self, work: functools.partial[None]) -> bool:
+    def _on_each(self, work: Callable[[str], object]) -> bool:
         return on_each(self._backend.config.databases, work, self.name)
 
     def _restore_lost(self, database: str, before: float) -> None:
@@ -68,8 +67,9 @@ class Reconcile:
             logger.warning("Redis had lost %d job(s); brought back from %r", count, database)
         self._count += count
 
-    def _drop_ended(self, database: str, after: float) -> None:
-        count = sum(map(self._broker.drop, outbox.ended_pages(database, self._backend.alias, after)))
+    def _drop_ended(self, database: str) -> None:
+        # Beginning with what is in Redis: that is little beside the rows of all that has ever ended.
+        count = sum(self._broker.drop(outbox.ended(page, database)) for page in self._broker.present_pages())
         if count:
             logger.warning("Redis had %d job(s) back that have ended by %r", count, database)
         self._count += count

@@ -1,0 +1,2 @@
+-- Write new rows.
+INSERT INTO {table} ({columns}) {rows}

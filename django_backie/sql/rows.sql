@@ -1,0 +1,2 @@
+-- One row.
+VALUES ({placeholders})

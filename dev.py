@@ -5,6 +5,7 @@ python3 dev.py demo    a small shop with web server, worker, admin and a private
 python3 dev.py test    the tests against a real Redis or Valkey server
 python3 dev.py mutants the tests must notice each of many small damages to the Lua scripts
 python3 dev.py soak    the long proofs: recovery times, a million jobs, half an hour of faults
+python3 dev.py bench   our speed beside that of Celery, dramatiq, RQ and others
 
 All keep to themselves: packages go to .venv, data to .backie, both beside this file.
 """
@@ -86,7 +87,7 @@ def main() -> int:
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(prog="dev.py", description="Run the demo or the tests of django-backie.")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="{demo,test,mutants,soak}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="{demo,test,mutants,soak,bench}")
     shop = commands.add_parser(
         "demo",
         help="run a small shop whose orders are followed by jobs",
@@ -119,6 +120,14 @@ def command_line() -> argparse.ArgumentParser:
             description=f"Run python -m tests.{name} against a private server; --help tells its arguments.",
         )
         proof.set_defaults(command=prove, module=f"tests.{name}")
+    race = commands.add_parser(
+        "bench",
+        allow_abbrev=False,
+        add_help=False,
+        help="measure, beside other job systems",
+        description="Run python -m benchmarks against a private server; --help tells its arguments.",
+    )
+    race.set_defaults(command=bench)
     return parser
 
 
@@ -374,8 +383,10 @@ def prepare(children: Children, *, fresh: bool) -> dict[str, str]:
 
 
 def wipe() -> None:
-    """Forget the data of earlier runs; the locks stay, for we hold them."""
+    """Forget the data of earlier runs; the locks stay, for we hold them, and so do the benchmarks' environments."""
     for path in STATE.iterdir():
+        if path.name == "bench":
+            continue
         if path.is_dir():
             shutil.rmtree(path)
         elif path.suffix != ".lock":
@@ -467,17 +478,30 @@ def prove(options: argparse.Namespace, arguments: list[str]) -> int:
     return with_server([options.module, *arguments])
 
 
+def bench(options: argparse.Namespace, arguments: list[str]) -> int:
+    """Run the benchmarks against a server that they may empty, and return their exit code."""
+    ensure_environment("demo")
+    with private_server("--port", str(free_port()), "--bind", "127.0.0.1") as url:
+        return run_attached([str(PYTHON), "-m", "benchmarks", *arguments], environment(BENCH_SERVER=url))
+
+
 def with_server(words: list[str]) -> int:
     """Run a module with arguments beside a server of its own, or the one that is named, and return its exit code."""
+    named = os.environ.get("BACKIE_TEST_REDIS_URL")
+    with contextlib.nullcontext(named) if named else private_server() as url:
+        # Some tests take a server of their own down and up again.
+        env = environment(BACKIE_TEST_REDIS_URL=url, BACKIE_TEST_REDIS_BINARY=server_binary())
+        return run_attached([str(PYTHON), "-m", *words], env)
+
+
+@contextlib.contextmanager
+def private_server(*flags: str) -> Iterator[str]:
+    """Start a server that keeps nothing, give its URL, and stop it."""
     children = Children()
     with tempfile.TemporaryDirectory(prefix="backie-") as directory:
+        place = Path(directory)
         try:
-            url = os.environ.get("BACKIE_TEST_REDIS_URL") or start_server(
-                children, Path(directory), Path(directory, "log"), "--save", "", "--appendonly", "no"
-            )
-            # Some tests take a server of their own down and up again.
-            env = environment(BACKIE_TEST_REDIS_URL=url, BACKIE_TEST_REDIS_BINARY=server_binary())
-            return run_attached([str(PYTHON), "-m", *words], env)
+            yield start_server(children, place, place / "log", "--save", "", "--appendonly", "no", *flags)
         finally:
             children.stop()
 

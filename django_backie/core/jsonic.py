@@ -28,8 +28,11 @@ def dumps(value: Any) -> str:
     Raises:
         UnserializableValue: naming the value and where it stands, e.g. ``[0]['user']``.
     """
+    if value is None:
+        return "null"
     try:
-        text = _ENCODER.encode(value)
+        # What many tasks return; an encoder takes ten times as long to get going.
+        text = int.__repr__(value) if type(value) is int else _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnserializableValue(_explain(value) or str(error)) from error
     if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):

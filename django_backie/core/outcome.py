@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, NamedTuple
 
 from . import retry
 from .job import Job
 from .states import State
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,14 @@ class Transition(NamedTuple):
         if self.result:
             record["v"] = self.result
         return record
+
+    def note(self, *, number: int, worker: str, started: float, finished: float) -> str:
+        """Return ``record`` as JSON text."""
+        if self.failure is None and self.state is State.SUCCESSFUL:
+            # By hand: so nearly all attempts end, and an encoder takes ten times as long to get going.
+            value = f',"v":{quoted(self.result)}' if self.result else ""
+            return f'{{"n":{number},"w":{quoted(worker)},"s":{started!r},"e":{finished!r},"o":{quoted(self.outcome)}{value}}}'
+        return _ENCODER.encode(self.record(number=number, worker=worker, started=started, finished=finished))
 
 
 def decide(job: Job, attempt: int, outcome: Outcome, dice: float) -> Transition:

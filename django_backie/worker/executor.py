@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import logging
 import random
 from collections.abc import Callable
@@ -54,7 +53,6 @@ from .hold import Hold, Unlimited
 logger = logging.getLogger("django_backie.worker")
 
 _UNLIMITED: AbstractContextManager[Any] = nullcontext()
-_RECORDS = json.JSONEncoder(separators=(",", ":"))
 NOTHING = Succeeded("null")
 BROKEN_DELAY = 5.0
 # For what this worker does not know and a newer one may; after that it is parked.
@@ -218,10 +216,9 @@ class Executor:
         transition = decide(job, lease.attempt, outcome, self._dice())
         note = ""
         if transition.outcome:
-            record = transition.record(
+            note = transition.note(
                 number=lease.attempt, worker=attempt.worker, started=attempt.started, finished=attempt.ended
             )
-            note = _RECORDS.encode(record)
         waited = max(0.0, attempt.started - max(job.created, job.run_after or 0.0))
         ran = attempt.ended - attempt.started
         ending = _ending(lease, transition, note)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from django_backie.core.options import Options
 from django_backie.core.outcome import (
@@ -90,3 +95,18 @@ def test_a_failure_is_recorded_with_its_error_and_the_time_of_the_retry() -> Non
 
 def test_a_failure_for_good_has_no_time_of_a_retry() -> None:
     assert "r" not in FAILED_FOR_GOOD.record(number=3, worker="w1", started=1.0, finished=2.0)
+
+
+@given(
+    result=st.text(),
+    worker=st.text(),
+    number=st.integers(1, 10**6),
+    started=st.floats(0, 1e11),
+    finished=st.floats(0, 1e11),
+)
+def test_a_note_is_the_record_as_json_by_whichever_way(
+    result: str, worker: str, number: int, started: float, finished: float
+) -> None:
+    values: dict[str, Any] = {"number": number, "worker": worker, "started": started, "finished": finished}
+    for transition in (Transition(State.SUCCESSFUL, "succeeded", result=result), FAILED_FOR_GOOD, retried("failed", 1)):
+        assert transition.note(**values) == json.dumps(transition.record(**values), separators=(",", ":"))

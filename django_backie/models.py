@@ -35,6 +35,10 @@ class Outcome(models.TextChoices):
     LOST = "lost", pgettext_lazy("attempt outcome", "lost")
 
 
+# Few jobs are in these states, and people look for them by queue and by task.
+TROUBLED = (JobState.BLOCKED, JobState.CANCELLED, JobState.FAILED, JobState.RETRYABLE)
+
+
 class Job(models.Model):
     """One request to run a task with given arguments.
 
@@ -80,11 +84,26 @@ class Job(models.Model):
             ("run_job", _("Can run waiting jobs now")),
         ]
         indexes = [
-            models.Index(fields=["-enqueued_at", "-id"], name="backie_job_enqueued"),
-            models.Index(fields=["state", "-enqueued_at", "-id"], name="backie_job_state"),
-            models.Index(fields=["queue", "-enqueued_at", "-id"], name="backie_job_queue"),
-            models.Index(fields=["task", "-enqueued_at", "-id"], name="backie_job_task"),
+            # Ascending, though the newest are read first: rows come in the order of time, and a page of an index is
+            # fuller where they come at its end.
+            models.Index(fields=["enqueued_at", "id"], name="backie_job_enqueued"),
+            models.Index(fields=["state", "enqueued_at", "id"], name="backie_job_state"),
+            models.Index(fields=["queue", "enqueued_at", "id"], name="backie_job_queue"),
+            models.Index(fields=["task", "enqueued_at", "id"], name="backie_job_task"),
+            # A job that succeeds at once is never in these two, so they cost it nothing.
+            models.Index(
+                fields=["queue", "state", "enqueued_at", "id"],
+                name="backie_job_queue_troubled",
+                condition=models.Q(state__in=TROUBLED),
+            ),
+            models.Index(
+                fields=["task", "state", "enqueued_at", "id"],
+                name="backie_job_task_troubled",
+                condition=models.Q(state__in=TROUBLED),
+            ),
             models.Index(fields=["state", "finished_at"], name="backie_job_finished"),
+            # What is pruned with care: the effects of an atomic attempt are known, Redis does not know it yet.
+            models.Index(fields=["finished_at"], name="backie_job_settled", condition=models.Q(settled=True)),
             # The sweeper's: rows that have not reached Redis yet. Partial where the database can.
             models.Index(fields=["enqueued_at"], name="backie_job_outbox", condition=models.Q(version=0)),
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.contrib.admin.options import IS_POPUP_VAR, IncorrectLookupParameters
@@ -18,8 +19,10 @@ from django.utils.translation import gettext as _
 
 from ..core.states import State
 from ..models import Job, JobState
-from . import badges, counts, databases, display
-from .paginator import LIMIT, after, key_of
+from . import badges, counts, databases, display, paginator, reach, search
+from .filters import ValueFilter, WindowFilter
+from .paginator import after, key_before, key_of
+from .reach import Reach
 
 KEY_VAR = "before"
 
@@ -73,11 +76,18 @@ class JobChangeList(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Return the jobs of the current window without their large columns."""
         queryset = super().get_queryset(request, exclude_parameters).defer(*self._unread())
+        rows = self._unconditional(request)
         key = self.params.get(KEY_VAR)
         try:
-            return after(queryset, key) if key else queryset
+            queryset, rows = (after(queryset, key), after(rows, key)) if key else (queryset, rows)
         except ValueError as error:
             raise IncorrectLookupParameters from error
+        self.conditions = reach.merged(self._conditions())
+        self.reach = Reach()
+        if self.conditions is None:
+            return queryset.none()
+        self.reach = reach.reaches(rows, {"": self.conditions})[""]
+        return self.reach.of(queryset)
 
     def get_query_string(self, new_params: dict[str, Any] | None = None, remove: Iterable[str] | None = None) -> str:
         """Return the current address with other parameters; a window is only kept while paging through it."""
@@ -91,8 +101,37 @@ class JobChangeList(ChangeList):
         if not self.result_list.query.is_sliced:
             # All on one page; but the table may have grown since it was counted.
             self.result_list = self.result_list[: max(self.list_per_page, self.list_max_show_all)]
-        self.counts = counts.by_state(super().get_queryset(request, ["state"]))
+        self._count_states(request)
         self.has_filters = bool(self.other_filters)
+
+    def _count_states(self, request: HttpRequest) -> None:
+        """Count the jobs of each state under the other filters."""
+        queryset, rows = super().get_queryset(request, ["state"]), self._unconditional(request)
+        others = reach.merged(condition for condition in self._conditions() if condition[0] != "state")
+        self.state_reaches = dict.fromkeys(JobState.values, Reach())
+        if others is None:
+            self.counts = dict.fromkeys(JobState.values, 0)
+        elif len(others) < 2:
+            wanted = {state: others | {("state", (state,))} for state in JobState.values}
+            self.state_reaches = reach.reaches(rows, wanted)
+            self.counts = counts.by_state(queryset, self.state_reaches)
+        else:
+            within = reach.reaches(rows, {"": others})[""]
+            self.state_reaches = dict.fromkeys(JobState.values, within)
+            self.counts = counts.in_one_reach(queryset, within)
+
+    def _conditions(self) -> list[reach.Condition]:
+        """Return what is asked of a job's state, queue and task."""
+        asked = [spec.condition() for spec in self.filter_specs if isinstance(spec, ValueFilter)]
+        return [condition for condition in [*asked, search.condition(self.query)] if condition is not None]
+
+    def _unconditional(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the jobs that could be listed if nothing were asked of state, queue and task."""
+        rows = self.root_queryset
+        for spec in self.filter_specs:
+            if isinstance(spec, WindowFilter):
+                rows = spec.queryset(request, rows)
+        return rows
 
     @cached_property
     def filters(self) -> list[Any]:
@@ -118,14 +157,26 @@ class JobChangeList(ChangeList):
     @property
     def result_words(self) -> str:
         """Return the number of results as people read it."""
-        return display.bounded(self.paginator.found, LIMIT)
+        return display.bounded(self.paginator.found, paginator.LIMIT, may_be_more=self.edge is not None)
 
     @cached_property
     def older_url(self) -> str:
-        """Return the address of the next window, empty unless this is the last page of one."""
-        if not self.paginator.overflows or self.page_num < self.paginator.num_pages:
+        """Return the address of the next window, empty unless this is the last page of one that is not the last."""
+        if self.page_num < self.paginator.num_pages:
             return ""
-        return self.get_query_string({KEY_VAR: key_of(list(self.result_list)[-1])})
+        if self.paginator.overflows:
+            return self.get_query_string({KEY_VAR: key_of(list(self.result_list)[-1])})
+        return self.get_query_string({KEY_VAR: key_before(self.edge)}) if self.edge else ""
+
+    @property
+    def edge(self) -> datetime | None:
+        """Return the time before which the page did not look, None if it would have shown whatever there is."""
+        return self.reach.edge
+
+    @property
+    def edge_words(self) -> SafeString | str:
+        """Return the edge as people read it, empty if there is none."""
+        return display.time_tag(self.edge) if self.edge else ""
 
     @property
     def newest_url(self) -> str:
@@ -179,4 +230,6 @@ class JobChangeList(ChangeList):
     def _chip(self, state: str, label: str, count: int, *, chosen: bool) -> Chip:
         mark = badges.state_mark(state) if state else ""
         url = self.get_query_string({"state": state or None})
-        return Chip(mark, label, display.bounded(count, LIMIT), url, chosen, not count)
+        reaches = [self.state_reaches[state]] if state else self.state_reaches.values()
+        number = display.bounded(count, paginator.LIMIT, may_be_more=any(reach.edge for reach in reaches))
+        return Chip(mark, label, number, url, chosen, not count)

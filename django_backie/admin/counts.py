@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from django.db.models import IntegerField, QuerySet, Subquery
+from django.db.models import Count, IntegerField, Q, QuerySet, Subquery
 
 from ..models import Job, JobState
-from .paginator import LIMIT
+from . import paginator
+from .reach import Reach, hidden
+
+# Each state by its index, as far back as there are jobs.
+EVERYTHING = {state: Reach(frozenset({("state", (state,))})) for state in JobState.values}
 
 
 class BoundedCount(Subquery):
@@ -18,9 +23,21 @@ class BoundedCount(Subquery):
     empty_result_set_value = 0
 
 
-def by_state(queryset: QuerySet[Job], limit: int = LIMIT) -> dict[str, int]:
-    """Return the number of jobs in each state, none counted beyond ``limit + 1``."""
+def by_state(queryset: QuerySet[Job], reaches: Mapping[str, Reach] = EVERYTHING) -> dict[str, int]:
+    """Return the number of jobs in each state within its reach, none counted beyond ``LIMIT + 1``."""
     bare = queryset.order_by()
-    counts = {state: BoundedCount(bare.filter(state=state).values("state")[: limit + 1]) for state in JobState.values}
+    counts = {state: BoundedCount(_of_state(bare, state, reaches[state])) for state in JobState.values}
     rows: Any = Job.objects.using(queryset.db).order_by().values(**counts)[:1]
     return next(iter(rows), dict.fromkeys(JobState.values, 0))
+
+
+def _of_state(queryset: QuerySet[Job], state: str, reach: Reach) -> QuerySet[Job, Any]:
+    found = reach.of(hidden(queryset, [("state", (state,))]))
+    return found.values("state")[: paginator.LIMIT + 1]
+
+
+def in_one_reach(queryset: QuerySet[Job], reach: Reach) -> dict[str, int]:
+    """Return the number of jobs in each state within one reach, which bounds them all."""
+    counts = {state: Count("pk", filter=Q(state=state)) for state in JobState.values}
+    found: dict[str, int] = reach.of(queryset).order_by().aggregate(**counts)
+    return found

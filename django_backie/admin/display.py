@@ -20,9 +20,9 @@ def number(value: int) -> str:
     return formats.number_format(value, use_l10n=True, force_grouping=True)
 
 
-def bounded(value: int, limit: int) -> str:
-    """Return a count that was not taken beyond ``limit``, e.g. ``10,000+``."""
-    return f"{number(limit)}+" if value > limit else number(value)
+def bounded(value: int, limit: int, *, may_be_more: bool = False) -> str:
+    """Return a count that was not taken beyond ``limit``, e.g. ``10,000+``, or not of all there may be."""
+    return f"{number(min(value, limit))}+" if value > limit or may_be_more else number(value)
 
 
 def duration(value: timedelta | None) -> str:

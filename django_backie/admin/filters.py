@@ -14,10 +14,31 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from ..models import Job, JobState
-from . import choices, databases
+from . import choices, databases, reach
 
 
-class StateFilter(admin.SimpleListFilter):
+class ValueFilter(admin.SimpleListFilter):
+    """One value of a field of the same name, which an index serves."""
+
+    def condition(self) -> reach.Condition | None:
+        """Return what the chosen value asks for; None where nothing is chosen, or what no job can have."""
+        value = self.value()
+        return (str(self.parameter_name), (value,)) if value and self.is_possible(value) else None
+
+    def is_possible(self, value: str) -> bool:
+        """Tell whether a job can have a value."""
+        # PostgreSQL refuses a NUL where it should find nothing.
+        return "\x00" not in value
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
+        """Keep the jobs with the chosen value; the change list sees to an index."""
+        if not self.value():
+            return queryset
+        condition = self.condition()
+        return queryset.none() if condition is None else reach.hidden(queryset, [condition])
+
+
+class StateFilter(ValueFilter):
     """One state, chosen from the chips above the list."""
 
     title = _("state")
@@ -27,15 +48,12 @@ class StateFilter(admin.SimpleListFilter):
         """Offer the eight states."""
         return JobState.choices
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
-        """Keep the jobs of the chosen state."""
-        value = self.value()
-        if not value:
-            return queryset
-        return queryset.filter(state=value) if value in JobState.values else queryset.none()
+    def is_possible(self, value: str) -> bool:
+        """Tell whether there is such a state."""
+        return value in JobState.values
 
 
-class NameFilter(admin.SimpleListFilter):
+class NameFilter(ValueFilter):
     """One name of a known set; a chosen name stays on offer even if nothing knows it any more."""
 
     parameter_name = ""
@@ -51,14 +69,6 @@ class NameFilter(admin.SimpleListFilter):
         if chosen := request.GET.get(str(self.parameter_name)):
             names.setdefault(chosen)
         return [(name, name) for name in names]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Job]) -> QuerySet[Job]:
-        """Keep the jobs with the chosen name."""
-        value = self.value()
-        if not value:
-            return queryset
-        # PostgreSQL refuses a NUL where it should find nothing.
-        return queryset.none() if "\x00" in value else queryset.filter(**{str(self.parameter_name): value})
 
 
 class QueueFilter(NameFilter):

@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.options import ShowFacets
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -111,7 +112,8 @@ class JobAdmin(JobColumns, JobActions, admin.ModelAdmin):  # type: ignore[type-a
         self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
     ) -> tuple[QuerySet[Job], bool]:
         """Return the jobs that the search box asks for; never twice the same one."""
-        return search(queryset, search_term), False
+        # Others, such as the choice of a foreign key, have no change list that would see to an index.
+        return search(queryset, search_term, hide=SEARCH_VAR in request.GET), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the list, or at once the job whose id was searched for."""
@@ -230,7 +232,7 @@ def selection_words(changelist: JobChangeList) -> dict[str, str]:
     """Return what the action bar says about "all that match", as an action takes at most ``INLINE_LIMIT``."""
     found = changelist.paginator.found
     count = display.number(min(found, INLINE_LIMIT))
-    if found > INLINE_LIMIT:
+    if found > INLINE_LIMIT or changelist.edge:
         return {
             "select_all_words": _("Select the newest %(count)s that match") % {"count": count},
             "selection_note_all": _("The newest %(count)s selected") % {"count": count},

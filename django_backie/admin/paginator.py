@@ -45,6 +45,11 @@ def key_of(job: Job) -> str:
     return f"{job.enqueued_at.isoformat()}~{job.pk.hex}"
 
 
+def key_before(moment: datetime) -> str:
+    """Return the key that stands before all jobs of a moment, so that those follow it which are older."""
+    return f"{moment.isoformat()}~{UUID(int=0).hex}"
+
+
 def after(queryset: QuerySet[Job], key: str) -> QuerySet[Job]:
     """Return the rows that follow a key in the order newest first.
 

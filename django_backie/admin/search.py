@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from ..models import Job
-from . import choices
+from . import choices, reach
 
 
 def as_id(term: str) -> UUID | None:
@@ -21,25 +21,30 @@ def as_id(term: str) -> UUID | None:
         return None
 
 
-def search(queryset: QuerySet[Job], term: str) -> QuerySet[Job]:
-    """Return the jobs that a term asks for: an id, ``queue:name``, ``task:name`` or a bare task name.
+def condition(term: str) -> reach.Condition | None:
+    """Return what a term asks for: ``queue:name``, ``task:name`` or a bare task name; None for an id or nothing.
 
     A part of a name finds the tasks that this process knows; any other task must be named in full.
     """
     text = term.strip()
-    if not text:
-        return queryset
-    if job_id := as_id(text):
-        return queryset.filter(pk=job_id)
+    if not text or as_id(text):
+        return None
     field, colon, value = text.partition(":")
     if colon and field == "queue":
-        return queryset.filter(queue=value.strip())
-    return _by_task(queryset, value.strip() if colon and field == "task" else text)
+        return "queue", (value.strip(),)
+    return "task", _tasks(value.strip() if colon and field == "task" else text)
 
 
-def _by_task(queryset: QuerySet[Job], text: str) -> QuerySet[Job]:
-    names = [name for name in choices.known_tasks() if text.casefold() in name.casefold()]
-    if names:
-        return queryset.filter(task__in=names)
+def search(queryset: QuerySet[Job], term: str, *, hide: bool) -> QuerySet[Job]:
+    """Return the jobs that a term asks for; ``hide`` leaves it to the caller to see to an index."""
+    if job_id := as_id(term):
+        return queryset.filter(pk=job_id)
+    wanted = condition(term)
+    conditions = [wanted] if wanted else []
+    return reach.hidden(queryset, conditions) if hide else reach.plain(queryset, conditions)
+
+
+def _tasks(text: str) -> tuple[str, ...]:
+    names = tuple(name for name in choices.known_tasks() if text.casefold() in name.casefold())
     # Not LIKE: few collations let an index serve it, and reading two million rows takes seconds.
-    return queryset.filter(task=text)
+    return names or (text,)

@@ -97,8 +97,9 @@ class Transition(NamedTuple):
         """Return ``record`` as JSON text."""
         if self.failure is None and self.state is State.SUCCESSFUL:
             # By hand: so nearly all attempts end, and an encoder takes ten times as long to get going.
-            value = f',"v":{quoted(self.result)}' if self.result else ""
-            return f'{{"n":{number},"w":{quoted(worker)},"s":{started!r},"e":{finished!r},"o":{quoted(self.outcome)}{value}}}'
+            end = f',"v":{quoted(self.result)}}}' if self.result else "}"
+            start = f'{{"n":{number},"w":{quoted(worker)},"s":{started!r},"e":{finished!r}'
+            return f'{start},"o":{quoted(self.outcome)}{end}'
         return _ENCODER.encode(self.record(number=number, worker=worker, started=started, finished=finished))
 
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.core.paginator import InvalidPage
 
-from django_backie.admin import changelist, counts, paginator
+from django_backie.admin import paginator
 from django_backie.admin.jobs import JobAdmin
 from django_backie.models import Job
 
@@ -20,8 +20,6 @@ pytestmark = uses_databases
 def small_windows(monkeypatch):
     """Make a window six jobs, a page two."""
     monkeypatch.setattr(paginator, "LIMIT", 6)
-    monkeypatch.setattr(changelist, "LIMIT", 6)
-    monkeypatch.setattr(counts.by_state, "__defaults__", (6,))
     monkeypatch.setattr(JobAdmin, "list_per_page", 2)
 
 

@@ -377,7 +377,14 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("queues", "for at = first, from - 1 do", "for at = first + 1, from - 1 do", "The first queue is not served."),
     ],
     "include/claim.lua": [
-        ("merge", "heads[2] and whole(heads[2].score) or '+inf'", "'+inf'", "One queue is emptied before the others."),
+        ("merge", "second and whole(second.score) or '+inf'", "'+inf'", "One queue is emptied before the others."),
+        (
+            "merge-third",
+            "  if third and third.score < second.score then second = third end\n",
+            "",
+            "The second of three queues goes too far.",
+        ),
+        ("merge-sink", "    if #heads > 1 then sink(heads) end\n", "", "The first queue goes on beyond its turn."),
         ("merge-order", "a.score < b.score", "a.score > b.score", "The last come first among the queues."),
         (
             "merge-remove",
@@ -388,8 +395,8 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("merge-limit", "    limit = limit - #ids\n", "    limit = limit - 1\n", "A worker gets more than it can run."),
         (
             "merge-heads",
-            "if head[2] then first.score = tonumber(head[2]) else table.remove(heads, 1) end",
-            "table.remove(heads, 1)",
+            "      first.score = tonumber(head[2])\n",
+            "      heads[1] = heads[#heads]\n      heads[#heads] = nil\n",
             "A queue is left half-way.",
         ),
         ("order-limit", "    limit = limit - #found / 2\n", "", "A worker gets its limit from every queue."),

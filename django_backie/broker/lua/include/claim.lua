@@ -3,6 +3,20 @@ local function pop_from(key, limit)
   return redis.call('ZPOPMIN', key, limit)
 end
 
+-- Let the first of a heap sink to its place: it has the smallest score no more.
+local function sink(heads)
+  local at, moved, count = 1, heads[1], #heads
+  while true do
+    local child = 2 * at
+    if child > count then break end
+    if child < count and heads[child + 1].score < heads[child].score then child = child + 1 end
+    if moved.score <= heads[child].score then break end
+    heads[at] = heads[child]
+    at = child
+  end
+  heads[at] = moved
+end
+
 -- Take from several queues as if they were one: always from the queue whose head comes first, up to the next head.
 local function pop_merged(prefix, queues, limit, take)
   local heads = {}
@@ -10,9 +24,12 @@ local function pop_merged(prefix, queues, limit, take)
     local head = redis.call('ZRANGE', prefix .. 'q:' .. queue, 0, 0, 'WITHSCORES')
     if head[2] then heads[#heads + 1] = {queue = queue, score = tonumber(head[2])} end
   end
+  -- What is sorted is a heap, too.
+  table.sort(heads, function(a, b) return a.score < b.score end)
   while limit > 0 and #heads > 0 do
-    table.sort(heads, function(a, b) return a.score < b.score end)
-    local first, bound = heads[1], heads[2] and whole(heads[2].score) or '+inf'
+    local first, second, third = heads[1], heads[2], heads[3]
+    if third and third.score < second.score then second = third end
+    local bound = second and whole(second.score) or '+inf'
     local key = prefix .. 'q:' .. first.queue
     local found = redis.call('ZRANGEBYSCORE', key, '-inf', bound, 'WITHSCORES', 'LIMIT', 0, limit)
     local ids = {}
@@ -23,7 +40,13 @@ local function pop_merged(prefix, queues, limit, take)
     call_in_chunks('ZREM', key, ids, 500)
     limit = limit - #ids
     local head = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
-    if head[2] then first.score = tonumber(head[2]) else table.remove(heads, 1) end
+    if head[2] then
+      first.score = tonumber(head[2])
+    else
+      heads[1] = heads[#heads]
+      heads[#heads] = nil
+    end
+    if #heads > 1 then sink(heads) end
   end
 end
 

@@ -32,6 +32,16 @@ def redis_url() -> str:
     return url
 
 
+@pytest.fixture(autouse=True)
+def _receivers() -> Iterator[None]:
+    """Forget the receivers that a test connects: a failure that is kept for the report may keep them alive."""
+    signals = [getattr(compat.task_signals, name) for name in ("task_enqueued", "task_started", "task_finished")]
+    kept = [list(signal.receivers) for signal in signals]
+    yield
+    for signal, receivers in zip(signals, kept, strict=True):
+        signal.receivers = receivers
+
+
 @pytest.fixture
 def namespace() -> str:
     """Return a namespace that no other test uses."""

@@ -244,10 +244,7 @@ class TestSignals:
             seen.append(task_result)
 
         compat.task_signals.task_enqueued.connect(receive)
-        try:
-            results = note.using(durability="now").delay_many([(1,), (2,)])
-        finally:
-            compat.task_signals.task_enqueued.disconnect(receive)
+        results = note.using(durability="now").delay_many([(1,), (2,)])
         assert [id(handle) for handle in seen] == [id(handle) for handle in results]
         assert all(handle.enqueued_at for handle in seen)
 

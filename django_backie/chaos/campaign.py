@@ -49,7 +49,7 @@ class CannotRun(BackieError):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What the command line asks for. ``keep`` leaves the directory with logs and executions behind."""
+    """What the command line asks for. ``keep`` leaves the logs and executions behind, as a failed campaign does."""
 
     seed: int
     seconds: float
@@ -66,6 +66,7 @@ class Campaign:
     def __init__(self, wishes: Wishes, say: Callable[[str], object]) -> None:
         self._wishes = wishes
         self._say = say
+        self._keeps = wishes.keep
 
     def run(self) -> Report:
         """Run the campaign and clear everything away, whatever happens.
@@ -80,7 +81,7 @@ class Campaign:
                 _hold_interrupts()
 
     def _run(self, stack: ExitStack) -> Report:
-        directory = stack.enter_context(_directory(self._wishes.keep, self._say))
+        directory = stack.enter_context(_directory(lambda: self._keeps, self._say))
         database = stack.enter_context(private_database(self._wishes.database, directory))
         secret = secrets.token_hex(16)
         long = not NEED_NETWORK.isdisjoint(fault.name for fault in self._wishes.faults)
@@ -103,10 +104,13 @@ class Campaign:
         heal(stage)
         self._say(f"{self._wishes.seconds:5.0f} s   no more faults; waiting until all work is done, up to {QUIET:g} s")
         quiet_after = _wait(lambda: _is_done(database), QUIET)
-        facts = _facts(database, layout, servers.master, workers, outages(struck))
-        if self._wishes.keep:
-            _keep_evidence(directory, struck, facts)
-        return judge(setup, struck, facts, quiet_after)
+        facts = _facts(database, layout, servers.master, workers, outages(struck, self._wishes.workers))
+        report = judge(setup, struck, facts, quiet_after)
+        # A seed repeats the faults, not the turns of the processes: what has failed may not be seen again.
+        self._keeps |= not report.passed
+        if self._keeps:
+            _write_evidence(directory, struck, facts)
+        return report
 
     def _setup(self, database: Database, server: Server) -> Setup:
         wishes = self._wishes
@@ -179,7 +183,7 @@ def _facts(database: Database, layout: Layout, server: Server, workers: Keeper, 
     return gather(database, layout, quiet, remains(broker), when)
 
 
-def _keep_evidence(directory: Path, struck: Sequence[Struck], facts: Facts) -> None:
+def _write_evidence(directory: Path, struck: Sequence[Struck], facts: Facts) -> None:
     (directory / "faults.log").write_text("".join(fault.line() for fault in struck))
     (directory / "facts.json").write_text(json.dumps(asdict(facts)))
 
@@ -203,13 +207,13 @@ def _wait(condition: Callable[[], bool], seconds: float) -> float | None:
 
 
 @contextmanager
-def _directory(keep: bool, say: Callable[[str], object]) -> Iterator[Path]:
+def _directory(keeps: Callable[[], bool], say: Callable[[str], object]) -> Iterator[Path]:
     """Give a directory that only this user can read."""
     path = Path(tempfile.mkdtemp(prefix="backie-chaos-"))
     try:
         yield path
     finally:
-        if keep:
+        if keeps():
             say(f"kept: {path}")
         else:
             shutil.rmtree(path, ignore_errors=True)

@@ -14,6 +14,7 @@ from .layout import NAMESPACE
 
 FINAL = {SUCCESSFUL, FAILED, "CANCELLED"}
 CRASH_CAP = 3
+LOST = "lost"
 KILLED = "killed its worker"
 # Seconds in which a crash reaches the database while both are there.
 MOMENT = 1.5
@@ -59,6 +60,11 @@ class View:
     def successes(self) -> Counter[str]:
         """Return how many successful attempts the table has of each job."""
         return Counter(ended.job for ended in self.facts.ended if ended.outcome == "succeeded")
+
+    @cached_property
+    def counted(self) -> Counter[str]:
+        """Return how many attempts of each job have ended and count: one that was lost with its worker does not."""
+        return Counter(ended.job for ended in self.facts.ended if ended.outcome != LOST)
 
     @cached_property
     def children(self) -> Counter[str]:
@@ -139,11 +145,19 @@ def _i3(view: View) -> Iterator[Violation]:
             yield Violation("I3", row.job, f"at most {row.max_attempts} attempts", f"{row.attempt}")
         if row.crashes > CRASH_CAP + 1:
             yield Violation("I3", row.job, f"at most {CRASH_CAP + 1} crashes", f"{row.crashes}")
+        if row.state in FINAL and row.attempt > view.counted[row.job] and not _is_settled_by_its_row(view, row):
+            yield Violation("I3", row.job, f"{row.attempt} attempts that have ended", f"{view.counted[row.job]}")
     for order in view.facts.orders:
         runs = view.executions.get(order.job, [])
         most = CRASH_CAP + 1 + sum(_is_forgotten(run.started, view.facts.outages) for run in runs)
         if order.kind == "poison" and len(runs) > most:
             yield Violation("I3", order.job, f"at most {most} runs of a poison pill", f"{len(runs)}")
+
+
+def _is_settled_by_its_row(view: View, row: Row) -> bool:
+    """Tell whether a row may lack an attempt: an atomic one ends with its effects, whoever can tell of it."""
+    order = view.orders.get(row.job)
+    return row.state == SUCCESSFUL and order is not None and KINDS[order.kind].atomic
 
 
 def _is_forgotten(crash: float, outages: Outages) -> bool:

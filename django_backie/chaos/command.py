@@ -43,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--workers", type=_count, default=WORKERS, metavar="N", help=f"runworker processes ({WORKERS})")
     add("--server-binary", metavar="PATH", help="redis-server or valkey-server (the one on PATH)")
     add("--json", type=Path, metavar="PATH", help="write the report there, for machines")
-    add("--keep", action="store_true", help="leave the directory with logs and executions behind")
+    add("--keep", action="store_true", help="leave the logs and executions behind, as a failed campaign does")
 
 
 def run(options: dict[str, Any], say: Callable[[str], object]) -> int:

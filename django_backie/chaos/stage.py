@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..exceptions import BackieError
@@ -18,6 +18,9 @@ from .servers import Servers
 
 WIPING = {"redis-empty", "flushall", "failover", "aof-tail"}
 LOCKING = {"database-down", "stop-child", "stop-tree"}
+# What takes one housekeeping process away, and for how many seconds after it has been done.
+SILENCING = {"kill-duties", "kill-parent", "kill-tree", "term", "term-twice", "stop-tree"}
+COMES_BACK = 3.0
 
 
 class NoVictim(BackieError):
@@ -62,13 +65,27 @@ class Stage:
 Act = Callable[[Stage, Strike], Sequence[int]]
 
 
-def outages(struck: Sequence[Struck]) -> Outages:
-    """Return when Redis lost its memory, and when the database may have taken no writes."""
+def outages(struck: Sequence[Struck], hosts: int) -> Outages:
+    """Return when Redis lost its memory, and when the database may have taken no writes or had nobody to write."""
+    # A stopped process may hold the lock that all others wait for.
+    locked = [(fault.at, fault.until) for fault in struck if fault.name in LOCKING]
+    silenced = [(fault.at, fault.until + COMES_BACK) for fault in struck if fault.name in SILENCING]
     return Outages(
         wipes=tuple((fault.at, fault.until) for fault in struck if fault.name in WIPING),
-        # A stopped process may hold the lock that all others wait for.
-        unwritable=tuple((fault.at, fault.until) for fault in struck if fault.name in LOCKING),
+        unwritable=(*locked, *_common(silenced, hosts)),
     )
+
+
+def _common(spans: Sequence[tuple[float, float]], depth: int) -> Iterator[tuple[float, float]]:
+    """Yield the spans of time in which at least so many of the given ones overlap."""
+    changes = sorted([(start, 1) for start, _ in spans] + [(end, -1) for _, end in spans])
+    count, began = 0, 0.0
+    for at, change in changes:
+        if count == depth and change < 0:
+            yield began, at
+        count += change
+        if count == depth and change > 0:
+            began = at
 
 
 def heal(stage: Stage) -> None:

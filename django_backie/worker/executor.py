@@ -53,7 +53,6 @@ from .hold import Hold, Unlimited
 logger = logging.getLogger("django_backie.worker")
 
 _UNLIMITED: AbstractContextManager[Any] = nullcontext()
-NOTHING = Succeeded("null")
 BROKEN_DELAY = 5.0
 # For what this worker does not know and a newer one may; after that it is parked.
 STRANGER_DELAYS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0)
@@ -175,8 +174,6 @@ class Executor:
 
     def _returned(self, attempt: Attempt, value: Any) -> Outcome:
         """Return the outcome of a task that returned; a value that cannot be kept will not be better next time."""
-        if value is None:
-            return NOTHING
         limit = self._backend.config.max_result
         try:
             text = jsonic.dumps(value)

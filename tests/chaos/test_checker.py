@@ -70,7 +70,7 @@ def test_a_job_that_is_said_to_have_succeeded_but_never_ran_is_lost() -> None:
 
 def test_a_healthy_job_must_not_fail() -> None:
     facts = with_row(good_facts(), CHILD, state="FAILED", error="OperationalError: locked")
-    facts = replace(facts, ended=tuple(ended for ended in facts.ended if ended.job != CHILD))
+    facts = replace(facts, ended=(*(ended for ended in facts.ended if ended.job != CHILD), Ended(CHILD, 1, "failed")))
     (violation,) = checker.check(facts)
 
     assert (violation.invariant, violation.job) == ("I1", CHILD)
@@ -83,8 +83,9 @@ def test_a_job_that_always_fails_must_not_succeed() -> None:
 
 
 def test_an_innocent_job_may_be_buried_after_three_crashes() -> None:
-    changes = {"state": "FAILED", "reason": "killed its worker 3 times"}
-    facts = replace(good_facts(), ended=(), counter=2)
+    changes = {"state": "FAILED", "reason": "killed its worker 3 times", "attempt": 0}
+    facts = good_facts()
+    facts = replace(facts, ended=tuple(ended for ended in facts.ended if ended.job != QUICK))
 
     assert broken(with_row(facts, QUICK, **changes, crashes=3)) == {}
     assert broken(with_row(facts, QUICK, **changes, crashes=2)) == {"I1": {QUICK}}
@@ -114,6 +115,21 @@ def test_a_job_row_without_a_business_row_is_a_ghost() -> None:
 
 def test_more_attempts_than_allowed_are_reported() -> None:
     assert broken(with_row(good_facts(), HOPELESS, attempt=3)) == {"I3": {HOPELESS}}
+
+
+def test_an_attempt_that_counts_though_nobody_knows_of_its_end_is_reported() -> None:
+    facts = good_facts()
+    facts = replace(facts, ended=tuple(ended for ended in facts.ended if ended.job not in {HOPELESS, EFFECT}))
+
+    # An atomic one ends with its effects: its row says so, whoever could tell of the attempt.
+    assert broken(facts) == {"I3": {HOPELESS}}
+
+
+def test_an_attempt_that_was_lost_does_not_count() -> None:
+    facts = good_facts()
+    lost = tuple(replace(ended, outcome="lost") if ended.job == QUICK else ended for ended in facts.ended)
+
+    assert broken(replace(facts, ended=lost)) == {"I3": {QUICK}}
 
 
 def test_more_crashes_than_the_cap_and_one_are_reported() -> None:
@@ -220,7 +236,7 @@ def test_an_effect_that_did_not_happen_is_reported() -> None:
 
 
 def test_an_effect_of_a_job_that_did_not_succeed_is_reported() -> None:
-    facts = with_row(good_facts(), EFFECT, state="FAILED", reason="killed its worker 3 times", crashes=3)
+    facts = with_row(good_facts(), EFFECT, state="FAILED", reason="killed its worker 3 times", attempt=0, crashes=3)
     facts = replace(facts, ended=tuple(ended for ended in facts.ended if ended.job != EFFECT), counter=1)
 
     assert broken(facts) == {"I9": {EFFECT}}
@@ -243,6 +259,7 @@ def test_a_job_that_an_atomic_job_enqueued_twice_is_reported() -> None:
         facts,
         orders=(*facts.orders, Order(second, "quick", parent=LINK)),
         rows=(*facts.rows, Row(second, "SUCCESSFUL")),
+        ended=(*facts.ended, Ended(second, 1, "succeeded")),
         executions=(*facts.executions, Execution(second, 1, 100, 1.0, 2.0, succeeded=True)),
     )
 

@@ -142,15 +142,21 @@ def test_a_worker_whose_lease_is_not_sure_takes_no_jobs_and_asks_now_and_then(
     assert running.handed_back == 0
 
 
+def holding(backend: Any) -> tuple[Worker, Attempt]:
+    """Return a worker that has one job, and its attempt, which no thread runs."""
+    echo.delay(1)
+    made = worker(backend)
+    made._membership.join(lambda: False)
+    (lease,) = backend.broker.turn(made.name, limit=1).leases
+    attempt = Executor(backend).open(lease, made.name)
+    assert isinstance(attempt, Attempt)
+    made._ledger.open(attempt)
+    return made, attempt
+
+
 @pytest.mark.parametrize(("is_stopping", "count"), [(False, 0), (True, 1)])
 def test_only_what_goes_back_at_the_stop_makes_it_an_unclean_one(backend: Any, is_stopping: bool, count: int) -> None:
-    echo.delay(1)
-    running = worker(backend)
-    running._membership.join(lambda: False)
-    (lease,) = backend.broker.turn(running.name, limit=1).leases
-    attempt = Executor(backend).open(lease, running.name)
-    assert isinstance(attempt, Attempt)
-    running._ledger.open(attempt)
+    running, attempt = holding(backend)
     if is_stopping:
         running.stop()
     running._accept([Executor(backend).interrupted(attempt)], running._ledger.close)
@@ -158,13 +164,7 @@ def test_only_what_goes_back_at_the_stop_makes_it_an_unclean_one(backend: Any, i
 
 
 def test_a_job_that_was_given_up_is_not_ended_a_second_time_when_it_ends_after_all(backend: Any) -> None:
-    echo.delay(1)
-    running = worker(backend)
-    running._membership.join(lambda: False)
-    (lease,) = backend.broker.turn(running.name, limit=1).leases
-    attempt = Executor(backend).open(lease, running.name)
-    assert isinstance(attempt, Attempt)
-    running._ledger.open(attempt)
+    running, attempt = holding(backend)
     running.abort()
     running._stopping.ends_at -= 60
     running._interrupt()

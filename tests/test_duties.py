@@ -22,7 +22,7 @@ from django_backie.core.states import State
 from django_backie.duties.base import LONGEST_PAUSE, Bell, Rota
 from django_backie.duties.mirror import Mirror
 from django_backie.duties.prune import Prune
-from django_backie.duties.reconcile import AGAIN_AFTER, Reconcile
+from django_backie.duties.reconcile import AGAIN_AFTER, SLOW_TURN, Reconcile
 from django_backie.duties.recover import Recover
 from django_backie.duties.relay import Relay
 from django_backie.duties.release import Release
@@ -479,6 +479,52 @@ def test_a_server_that_does_not_tell_who_it_is_is_compared_slowly(
     clock.time = CREATED + 71
     duty.tick()
     assert ready(backend) == [job.id]
+
+
+def slow(backend: Any, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, jobs: int) -> Reconcile:
+    """Return a duty whose slow pass is due, and finds jobs that are lost, each on a page of its own."""
+    duty = settled(backend, clock)
+    push(backend, *(make_job() for _ in range(jobs)))
+    Mirror(backend).tick()
+    ids = [str(job_id) for job_id in JobRow.objects.values_list("pk", flat=True)]
+    backend.broker.drop(dict.fromkeys(ids, 9_999_999_999_999))
+    monkeypatch.setattr(outbox, "BATCH", 1)
+    clock.time += 61
+    return duty
+
+
+def test_a_slow_pass_lets_the_other_duties_have_their_turn(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(CREATED + 60)
+    duty = slow(backend, clock, monkeypatch, 3)
+    restore = outbox.restore
+
+    def slowly(*args: Any) -> int:
+        clock.time += SLOW_TURN + 0.1
+        return restore(*args)
+
+    monkeypatch.setattr(outbox, "restore", slowly)
+    brought_back = []
+    while duty.tick() == 0.0:
+        brought_back.append(len(ready(backend)))
+
+    assert brought_back[:3] == [1, 1, 1]
+    assert duty.tick() == Reconcile.interval, "the next pass is in a minute"
+
+
+def test_a_slow_pass_that_the_broker_broke_off_begins_once_more(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(CREATED + 60)
+    duty = slow(backend, clock, monkeypatch, 2)
+
+    def gone(*_: Any) -> None:
+        raise BrokerUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(backend.broker), "restore", gone)
+        with pytest.raises(BrokerUnavailable):
+            duty.tick()
+    duty.tick()
+
+    assert len(ready(backend)) == 2
 
 
 def test_a_database_that_is_down_does_not_keep_the_other_s_jobs_away(

@@ -30,21 +30,22 @@ class Prune:
         """Delete one batch of each kind on each database."""
         config = self._backend.config
         kinds = (
-            ((State.SUCCESSFUL,), config.retention),
-            ((State.FAILED, State.CANCELLED), config.retention_failed),
+            (State.SUCCESSFUL, config.retention),
+            (State.FAILED, config.retention_failed),
+            (State.CANCELLED, config.retention_failed),
         )
         self._is_full = False
         on_each(config.databases, lambda database: self._prune(database, kinds), self.name)
         return 0.0 if self._is_full else self.interval
 
-    def _prune(self, database: str, kinds: Sequence[tuple[tuple[State, ...], timedelta]]) -> None:
-        for states, retention in kinds:
+    def _prune(self, database: str, kinds: Sequence[tuple[State, timedelta]]) -> None:
+        for state, retention in kinds:
             before = self._clock.now() - retention.total_seconds()
-            self._is_full |= self._delete(states, before, database) == self.batch
+            self._is_full |= self._delete(state, before, database) == self.batch
 
-    def _delete(self, states: tuple[State, ...], before: float, database: str) -> int:
+    def _delete(self, state: State, before: float, database: str) -> int:
         rows = apps.get_model("django_backie", "Job")._default_manager.using(database)
-        old = rows.filter(state__in=states, finished_at__lt=moment(before), backend=self._backend.alias)
+        old = rows.filter(state=state, finished_at__lt=moment(before), backend=self._backend.alias)
         ids = list(old.filter(settled=False).order_by("finished_at").values_list("pk", flat=True)[: self.batch])
         # The row of an atomic job that Redis still has is all that keeps its effects from happening once more.
         settled = old.filter(settled=True).order_by("finished_at").values_list("pk", flat=True)[: self.batch]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from .. import outbox
 from ..backend import RedisBackend
 from ..broker import epoch
 from ..clock import SYSTEM, Clock
+from ..exceptions import BrokerError
 from .base import on_each
 
 logger = logging.getLogger("django_backie.duties")
@@ -17,6 +18,8 @@ logger = logging.getLogger("django_backie.duties")
 SLOW_INTERVAL = 60.0
 # What is younger may be on its way.
 SLOW_AGE = 30.0
+# For so many seconds a slow pass goes on before the other duties have their turn.
+SLOW_TURN = 0.2
 # After a full pass that a database has missed, or that found another server though nothing was lost: a proxy in front
 # of several servers would have us compare everything each second.
 AGAIN_AFTER = 10.0
@@ -36,6 +39,8 @@ class Reconcile:
         self._broker = backend.broker
         self._clock = clock
         self._slow_at = 0.0
+        # By database, what is left of a slow pass.
+        self._slow: dict[str, Iterator[None]] = {}
         self._count = 0
 
     def tick(self) -> float:
@@ -43,26 +48,50 @@ class Reconcile:
         found = epoch.look(self._broker)
         if found.identity is not None and found.has_changed:
             return self._reconcile_all(found.identity, is_emptied=found.known is None)
-        if self._clock.monotonic() >= self._slow_at:
-            self._on_each(functools.partial(self._restore_lost, before=self._clock.now() - SLOW_AGE))
-            self._slow_at = self._clock.monotonic() + SLOW_INTERVAL
+        return self._compare_slowly() if self._clock.monotonic() >= self._slow_at else self.interval
+
+    def _compare_slowly(self) -> float:
+        if not self._slow:
+            before = self._clock.now() - SLOW_AGE
+            self._slow = {name: self._restore_pages(name, before) for name in self._backend.config.databases}
+        until = self._clock.monotonic() + SLOW_TURN
+        try:
+            while self._slow and self._clock.monotonic() <= until:
+                on_each([*self._slow][:1], self._turn_page, self.name)
+        except BrokerError:
+            # Once more from the beginning, and not in a minute only.
+            self._slow = {}
+            raise
+        if self._slow:
+            return 0.0
+        self._slow_at = self._clock.monotonic() + SLOW_INTERVAL
         return self.interval
+
+    def _turn_page(self, database: str) -> None:
+        """Compare a page; a pass that has come to its end, or fails, is over."""
+        pages = self._slow.pop(database)
+        for _ in pages:
+            self._slow[database] = pages
+            return
 
     def _reconcile_all(self, identity: str, *, is_emptied: bool) -> float:
         now, self._count = self._clock.now(), 0
-        is_well = self._on_each(self._drop_ended)
-        is_well &= self._on_each(functools.partial(self._restore_lost, before=now))
+        databases = self._backend.config.databases
+        is_well = on_each(databases, self._drop_ended, self.name)
+        is_well &= on_each(databases, functools.partial(self._restore_lost, before=now), self.name)
         if is_well:
             self._broker.keep(identity)
         return self.interval if is_well and (self._count or is_emptied) else AGAIN_AFTER
 
-    def _on_each(self, work: Callable[[str], object]) -> bool:
-        return on_each(self._backend.config.databases, work, self.name)
-
     def _restore_lost(self, database: str, before: float) -> None:
+        for _ in self._restore_pages(database, before):
+            """Go on to the last page."""
+
+    def _restore_pages(self, database: str, before: float) -> Iterator[None]:
         count = 0
         for ids in outbox.unfinished_pages(database, self._backend.alias, before):
             count += outbox.restore(self._broker.missing(ids), database, self._broker.restore)
+            yield
         if count:
             logger.warning("Redis had lost %d job(s); brought back from %r", count, database)
         self._count += count

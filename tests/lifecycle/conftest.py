@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -77,6 +78,7 @@ class Project:
         self.marks = directory / "marks.txt"
         self.marks.touch()
         self._started: list[WorkerProcess] = []
+        self._numbers = itertools.count()
         self.environment = {
             **os.environ,
             "BACKIE_LIFECYCLE_DIR": str(directory),
@@ -111,8 +113,9 @@ class Project:
 
     def worker(self, *arguments: str) -> WorkerProcess:
         """Start a worker in a process group of its own and wait until it says that it is ready."""
-        log = self.directory / f"worker-{len(self._started)}.log"
-        with log.open("w") as output:
+        # Some are started at the same time: "x" because two that wrote to one file would erase each other's lines.
+        log = self.directory / f"worker-{next(self._numbers)}.log"
+        with log.open("x") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "django", "runworker", *(arguments or ["--no-reload"])],
                 env=self.environment,

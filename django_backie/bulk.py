@@ -36,7 +36,9 @@ class Values:
         # PostgreSQL's rows are JSON themselves.
         self._dumps = None if connection.vendor == "postgresql" else connection.ops.adapt_json_value
         self.id: Callable[[str], str] = cache(_id_for(connection))
-        self.time: Callable[[float | None], str | None] = cache(_Times(connection))
+        self.time: Callable[[float | None], str | None] = cache(_Times(connection, 1000))
+        # What tells attempts apart: two of one millisecond are two.
+        self.exact_time: Callable[[float | None], str | None] = cache(_Times(connection, 1_000_000))
 
     def json(self, value: Any) -> Any:
         """Return the value of a JSON column."""
@@ -55,19 +57,21 @@ def _id_for(connection: Any) -> Callable[[str], str]:
 class _Times:
     """Makes the value of a time; as those of a batch are close together, Django is asked for each second once."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, per_second: int) -> None:
         self._adapt = connection.ops.adapt_datetimefield_value
+        self._per_second = per_second
+        self._microseconds = 1_000_000 // per_second
         self._seconds: dict[int, tuple[str, str]] = {}
 
     def __call__(self, seconds: float | None) -> str | None:
         if seconds is None:
             return None
-        whole, milliseconds = divmod(round(seconds * 1000), 1000)
+        whole, fraction = divmod(round(seconds * self._per_second), self._per_second)
         if whole not in self._seconds:
             text = str(self._adapt(moment(whole)))
             self._seconds[whole] = text[:_TO_THE_SECOND], text[_TO_THE_SECOND:]
         start, zone = self._seconds[whole]
-        return f"{start}.{milliseconds:03}000{zone}" if milliseconds else start + zone
+        return f"{start}.{fraction * self._microseconds:06}{zone}" if fraction else start + zone
 
 
 def write(sql: str, rows: Sequence[Row], alias: str) -> int:

@@ -73,7 +73,6 @@ except ModuleNotFoundError as error:  # pragma: no cover - seen only without the
 __all__ = [
     "DEFAULT_TASK_BACKEND_ALIAS",
     "DEFAULT_TASK_QUEUE_NAME",
-    "OWN_RECEIVERS",
     "TASK_REFRESH_ATTRS",
     "BaseTaskBackend",
     "InvalidTask",
@@ -89,6 +88,7 @@ __all__ = [
     "configured_aliases",
     "default_alias",
     "get_backend",
+    "has_receivers",
     "is_heard",
     "task_backends",
     "task_signals",
@@ -96,7 +96,7 @@ __all__ = [
 
 IMPLICIT_ALIAS = "backie"
 # django.tasks logs each of its signals through a receiver of its own, to its package's logger.
-OWN_RECEIVERS = 1
+_OWN_RECEIVERS = 1
 LOGGER = logging.getLogger("django.tasks" if HAS_CORE else "django_tasks")
 BACKEND_PATH = "django_backie.backend.RedisBackend"
 
@@ -107,10 +107,13 @@ _implicit = type(task_backends)({IMPLICIT_ALIAS: {"BACKEND": BACKEND_PATH, "QUEU
 
 def is_heard(signal: Signal, level: int) -> bool:
     """Tell whether anybody would notice one of django.tasks' signals, given the level at which Django logs it."""
+    return LOGGER.isEnabledFor(level) or has_receivers(signal)
+
+
+def has_receivers(signal: Signal) -> bool:
+    """Tell whether a signal has receivers besides django.tasks' own."""
     receivers = signal.receivers
-    if LOGGER.isEnabledFor(level) or len(receivers) > OWN_RECEIVERS:
-        return True
-    return bool(receivers) and not _is_djangos(receivers[0][1])
+    return len(receivers) > _OWN_RECEIVERS or (bool(receivers) and not _is_djangos(receivers[0][1]))
 
 
 def _is_djangos(receiver: Any) -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.db import connections, transaction
-from django.db.models import F, prefetch_related_objects
+from django.db.models import F, Q, prefetch_related_objects
 
 from . import bulk
 from .broker.redis import Restored
@@ -35,6 +35,8 @@ GRACE = 2.0
 # The version of a row that the relay has pushed; the mirror's are milliseconds.
 PUSHED = 1
 BATCH = 500
+# In the order in which most jobs go through them: one that goes on while it is looked for is met again.
+_WAY = (State.SCHEDULED, State.BLOCKED, State.READY, State.RUNNING, State.RETRYABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +139,11 @@ def _push_locked(waiting: Any, using: str, push: Push) -> tuple[int, list[Any]]:
 
 def unfinished_pages(using: str, backend: str, before: float) -> Iterator[list[str]]:
     """Yield pages of ids of jobs that were in Redis, have not ended, and were enqueued before a time."""
-    rows = _unfinished(using).filter(backend=backend, version__gt=0, enqueued_at__lt=moment(before))
-    for page in _pages(rows, "pk"):
-        yield [str(job_id) for (job_id,) in page]
+    table = _model()._default_manager.using(using)
+    for state in _WAY:
+        rows = table.filter(state=state, backend=backend, version__gt=0, enqueued_at__lt=moment(before))
+        for page in _pages(rows):
+            yield [str(job_id) for _, job_id in page]
 
 
 def ended(job_ids: Sequence[str], using: str) -> dict[str, int]:
@@ -151,15 +155,19 @@ def ended(job_ids: Sequence[str], using: str) -> dict[str, int]:
 def parked(using: str, backend: str) -> Iterator[list[tuple[str, str, str]]]:
     """Yield pages of id, body and reason of jobs that wait for a person, or for a release that understands them."""
     rows = _model()._default_manager.using(using).filter(state=State.BLOCKED, backend=backend)
-    for page in _pages(rows, "pk", "body", "reason"):
-        yield [(str(job_id), body, reason) for job_id, body, reason in page]
+    for page in _pages(rows, "body", "reason"):
+        yield [(str(job_id), body, reason) for _, job_id, body, reason in page]
 
 
 def _pages(rows: Any, *columns: str) -> Iterator[list[tuple[Any, ...]]]:
-    page = list(rows.order_by("pk").values_list(*columns)[:BATCH])
+    """Yield pages of rows of one state as an index has them: time of enqueueing, id, then the columns."""
+    rows = rows.order_by("enqueued_at", "pk")
+    page = list(rows.values_list("enqueued_at", "pk", *columns)[:BATCH])
     while page:
         yield page
-        page = list(rows.filter(pk__gt=page[-1][0]).order_by("pk").values_list(*columns)[:BATCH])
+        at, last, *_ = page[-1]
+        rest = rows.filter(Q(enqueued_at__gt=at) | Q(pk__gt=last), enqueued_at__gte=at)
+        page = list(rest.values_list("enqueued_at", "pk", *columns)[:BATCH])
 
 
 def restore(ids: Sequence[str], using: str, bring_back: BringBack) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from .broker.replies import Record, Snapshot
@@ -58,8 +59,12 @@ class Rows:
     def __init__(self, alias: str, reader: Reader) -> None:
         self.alias = alias
         self._reader = reader
-        self._values = Values(alias)
         self._changes: dict[str, Row] = {}
+
+    @cached_property
+    def _values(self) -> Values:
+        # Not before it is needed: some databases have to be asked what they can do.
+        return Values(self.alias)
 
     def changes(self, snapshot: Snapshot) -> Row:
         """Return what a snapshot may change of its job's row."""
@@ -80,7 +85,7 @@ class Rows:
                 "number": int(note["n"]),
                 "worker": str(note["w"])[:LONGEST_WORKER],
                 "outcome": str(note["o"]),
-                "started_at": values.time(note["s"]),
+                "started_at": values.exact_time(note["s"]),
                 "finished_at": values.time(note["e"]),
                 "retry_at": values.time(note.get("r")),
                 "error_class": str(note.get("c", ""))[:LONGEST_CLASS],

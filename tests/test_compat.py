@@ -43,6 +43,21 @@ def test_a_receiver_of_the_projects_in_the_place_of_djangos_is_heard(monkeypatch
     assert compat.is_heard(SIGNAL, logging.INFO)
 
 
+def test_djangos_own_receiver_is_none_of_the_projects() -> None:
+    assert not compat.has_receivers(SIGNAL)
+
+
+def test_a_receiver_in_the_place_of_djangos_is_one_of_the_projects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the event loop it would not be allowed to use the database."""
+
+    def receiver(**_: Any) -> None:
+        """Receive."""
+
+    monkeypatch.setattr(SIGNAL, "receivers", [])
+    SIGNAL.connect(receiver)
+    assert compat.has_receivers(SIGNAL)
+
+
 def test_a_signal_without_any_receiver_is_not_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SIGNAL, "receivers", [])
     assert not compat.is_heard(SIGNAL, logging.INFO)

@@ -176,12 +176,29 @@ def test_a_stopped_loop_starts_nothing() -> None:
     assert duty.ticks == 0
 
 
-def test_without_a_mirror_there_is_nothing_to_do_but_recovering(backend: Any) -> None:
+def test_without_a_mirror_only_what_needs_no_database_is_done(backend: Any) -> None:
     names = [duty.name for duty in duties_of(backend)]
     assert names == ["recover", "mirror", "relay", "reconcile", "release", "prune"]
 
     backend.config = replace(backend.config, databases=())
-    assert [duty.name for duty in duties_of(backend)] == ["recover"]
+    assert [duty.name for duty in duties_of(backend)] == ["recover", "reconcile"]
+
+
+def test_a_bell_for_nobody_is_heard_once() -> None:
+    """Where there is no mirror, nothing that is always due must be left behind."""
+    bell, other = Bell(), FakeDuty("other", delay=50.0)
+    rota = Rota([other], bell, FakeClock())
+    waits: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        waits.append(seconds)
+        bell.is_stop = len(waits) == 2
+        return True
+
+    bell.wait = wait  # type: ignore[method-assign]
+    rota.run()
+
+    assert waits == [50.0, 50.0]
 
 
 def test_a_bell_makes_the_mirror_due_at_once() -> None:
@@ -460,6 +477,24 @@ def test_another_server_than_before_loses_what_has_ended_by_the_rows(
 
     assert (ready(backend), backend.broker.missing([job.id])) == ([], [job.id])
     assert "Redis had 1 job(s) back that have ended by 'default'" in caplog.text
+
+
+@pytest.mark.parametrize("databases", [("default", "other"), ()], ids=["mirrored", "without a mirror"])
+def test_on_another_server_than_before_half_of_a_change_is_put_right(
+    backend: Any, databases: tuple[str, ...], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backend, "config", replace(backend.config, databases=databases))
+    duty = settled(backend, FakeClock(time.time()))
+    job = make_job()
+    push(backend, job)
+    backend.broker.client.zrem(backend.broker.keys.queue("default"), job.id)
+    duty.tick()
+    assert ready(backend) == [], "the same server has no halves"
+
+    backend.broker.keep("another")
+    duty.tick()
+    assert ready(backend) == [job.id]
+    assert "Redis had half of a change of 1 job(s); put right" in caplog.text
 
 
 def test_a_server_that_does_not_tell_who_it_is_is_compared_slowly(

@@ -515,3 +515,31 @@ def test_jobs_and_attempts_are_written_together_or_not_at_all(monkeypatch: pytes
 
     assert write(snapshot_of(job, 1)) == {job.id}
     assert JobRow.objects.count() == 0
+
+
+def test_an_end_is_written_though_another_mirror_inserts_an_older_state_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = make_job()
+    *_, running, ended = life(job)
+    update = upsert.update
+
+    def overtaken(*args: Any) -> int:
+        """Find no row, whereupon another mirror inserts one; what is read next sees it."""
+        count = update(*args)
+        row(job, version=running.version, state=State.RUNNING)
+        return count
+
+    monkeypatch.setattr(upsert, "update", overtaken)
+    mirror.write([ended], BOTH, unpack, describe, "default")
+
+    assert (row_of(job).state, row_of(job).version) == (ended.record.state, ended.version)
+
+
+def test_two_attempts_of_one_millisecond_are_two() -> None:
+    job = make_job()
+    notes = [note(number, s=CREATED + number / 1_000_000, e=CREATED + 1) for number in (1, 2)]
+    write(snapshot_of(job, 2, State.FAILED, attempt=2, attempts=tuple(notes)))
+    write(snapshot_of(job, 3, State.FAILED, attempt=2, attempts=outbox.notes_of(row_of(job))))
+
+    assert Attempt.objects.filter(job_id=job.id).count() == 2, "and read from the table they are the same two"

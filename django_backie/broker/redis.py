@@ -19,7 +19,8 @@ from .replies import Arrival, Ending, Lease, Snapshot, Ticked, Turn
 
 # A script blocks the server while it runs.
 MOST_AT_ONCE = 1000
-PAGE = 500
+# Its bodies are read with it, of up to ``MAX_PAYLOAD`` each.
+PAGE = 100
 # Changed jobs that wait for the mirror; beyond it workers get no jobs until it has caught up.
 MOST_UNMIRRORED = 1_000_000
 
@@ -213,6 +214,13 @@ class RedisBroker:
         """Raise the versions of jobs above their rows', given those; answer how many were behind."""
         rest = [value for pair in versions.items() for value in pair]
         return int(self._run("lift", rest, prefix=self.keys.prefix, **self._keep)) if rest else 0
+
+    def mend(self, ids: Sequence[str]) -> int:
+        """Put jobs where their records say that they are, and give back what nobody holds; answer how many were not.
+
+        Needed after a restart: see ``lua/mend.lua``.
+        """
+        return int(self._run("mend", [*ids], prefix=self.keys.prefix, **self._keep)) if ids else 0
 
     def keep(self, identity: str) -> None:
         """Note that everything is as the rows say on the server with this identity (``epoch.py``)."""

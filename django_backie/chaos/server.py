@@ -90,11 +90,18 @@ class Server:
 
     def lose_tail(self, size: int) -> None:
         """Cut the last bytes off the append-only file of a killed server, as a host's crash does."""
-        files = [path for path in self._directory.rglob("*.aof") if path.stat().st_size]
-        if files:
-            newest = max(files, key=lambda path: path.stat().st_mtime_ns)
+        if newest := self._newest():
             with newest.open("r+b") as file:
                 file.truncate(max(0, newest.stat().st_size - size))
+
+    def written(self) -> int:
+        """Return how many bytes the end of the append-only file has."""
+        newest = self._newest()
+        return newest.stat().st_size if newest else 0
+
+    def _newest(self) -> Path | None:
+        files = [path for path in self._directory.rglob("*.aof") if path.stat().st_size]
+        return max(files, key=lambda path: path.stat().st_mtime_ns, default=None)
 
     def freeze(self) -> None:
         """Make the server stand still."""

@@ -78,7 +78,7 @@ class Rota:
         while not self._bell.is_stop:
             self.run_due()
             nearest = min(self._due.values(), default=self._clock.monotonic() + 1)
-            if self._bell.wait(max(0.0, nearest - self._clock.monotonic())):
+            if self._bell.wait(max(0.0, nearest - self._clock.monotonic())) and self._urgent in self._due:
                 self._due[self._urgent] = 0.0
 
     def run_due(self) -> None:

@@ -78,10 +78,17 @@ class Reconcile:
         now, self._count = self._clock.now(), 0
         databases = self._backend.config.databases
         is_well = on_each(databases, self._drop_ended, self.name)
+        self._mend()
         is_well &= on_each(databases, functools.partial(self._restore_lost, before=now), self.name)
         if is_well:
             self._broker.keep(identity)
         return self.interval if is_well and (self._count or is_emptied) else AGAIN_AFTER
+
+    def _mend(self) -> None:
+        count = sum(map(self._broker.mend, self._broker.present_pages()))
+        if count:
+            logger.warning("Redis had half of a change of %d job(s); put right", count)
+        self._count += count
 
     def _restore_lost(self, database: str, before: float) -> None:
         for _ in self._restore_pages(database, before):

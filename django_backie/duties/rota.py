@@ -33,9 +33,8 @@ def perform(backend: RedisBackend, bell: Bell, clock: Clock = SYSTEM) -> None:
 
 
 def duties_of(backend: RedisBackend, clock: Clock = SYSTEM) -> list[Duty]:
-    """Return the duties of a backend; without a mirror there is only one."""
-    duties: list[Duty] = [Recover(backend.broker)]
-    if backend.config.mirrored:
-        duties += [Mirror(backend), Relay(backend, clock), Reconcile(backend, clock), Release(backend)]
-        duties += [Prune(backend, clock)]
-    return duties
+    """Return the duties of a backend; without a mirror there are only those that need no database."""
+    if not backend.config.mirrored:
+        return [Recover(backend.broker), Reconcile(backend, clock)]
+    duties: list[Duty] = [Recover(backend.broker), Mirror(backend), Relay(backend, clock), Reconcile(backend, clock)]
+    return [*duties, Release(backend), Prune(backend, clock)]

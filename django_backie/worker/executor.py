@@ -156,11 +156,11 @@ class Executor:
 
     async def _atell(self, signal: Signal, result: TaskResult[Any]) -> None:
         """Send a signal from the loop: in a thread, where receivers may use the ORM, if any is not Django's own."""
-        if len(signal.receivers) <= compat.OWN_RECEIVERS:
-            self._tell(signal, result)
-        else:
+        if compat.has_receivers(signal):
             # Not asend_robust(): on Django 5.2 its receivers do not see the exception that is being handled.
             await sync_to_async(self._tell, thread_sensitive=True)(signal, result)
+        else:
+            self._tell(signal, result)
 
     def _cancelled(self, attempt: Attempt, error: BaseException) -> Outcome:
         """Return the outcome of a cancellation: a stop of the worker, unless the task has raised it by itself."""

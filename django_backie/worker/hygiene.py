@@ -1,7 +1,8 @@
 """What Django does around a request, done around a job: connections and queries.
 
 A job that uses no database pays nothing: only connections that were made in this thread are looked at. Language and
-time zone need no care, for each attempt runs in a context of its own (``contextvars``), where Django keeps them.
+time zone need no care, for each attempt runs in a context of its own (``contextvars``), where Django keeps them. It
+keeps its caches and task backends there, too: these are made once a thread, lest each attempt connects anew.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import Context
 from typing import Any
 
 from django.conf import settings
+from django.core.cache import caches
 from django.db import connections, reset_queries
 from django.db.backends.signals import connection_created
+
+from .. import compat
 
 logger = logging.getLogger("django_backie.worker")
 
@@ -25,7 +31,30 @@ class _Opened(threading.local):
         self.connections: list[Any] = []
 
 
+class _Origin(threading.local):
+    """The context of which the attempts of this thread get copies."""
+
+    context: Context | None = None
+
+
 _opened = _Opened()
+_origin = _Origin()
+
+
+def context() -> Context:
+    """Return a context for one attempt: what it sets there ends with it."""
+    if _origin.context is None:
+        _origin.context = Context()
+        _origin.context.run(_make_what_is_kept)
+    return _origin.context.copy()
+
+
+def _make_what_is_kept() -> None:
+    for handler in (caches, compat.task_backends):
+        for alias in handler:
+            # Whoever uses what is misconfigured is told then.
+            with suppress(Exception):
+                handler[alias]
 
 
 def _note(*, connection: Any, **_: object) -> None:

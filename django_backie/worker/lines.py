@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -17,6 +17,8 @@ from ..core.states import State
 
 # What could move a terminal's cursor, or forge a line.
 CONTROL = re.compile(r"[^\S\n\t ]|[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+# Bytes that a pipe takes as one (PIPE_BUF of Linux; POSIX promises 512).
+MOST_AT_ONCE = 4096
 _JSON = json.JSONEncoder(default=str, ensure_ascii=False)
 MARKS = {
     State.SUCCESSFUL: ("✓", "+", "32"),
@@ -111,13 +113,35 @@ class Console(logging.StreamHandler[IO[str]]):
     def write(self, batch: Sequence[Mapping[str, Any]]) -> None:
         """Write a line for each attempt, given its fields."""
         now = time.time()
-        text = "".join(self.formatter.line(fields, now) + self.terminator for fields in batch)
         try:
+            lines = [self.formatter.line(fields, now) + self.terminator for fields in batch]
             with self.lock or contextlib.nullcontext():
-                self.stream.write(text)
-                self.flush()
+                for text in _together(lines):
+                    self._write(text)
+                    self.flush()
         except Exception:  # noqa: BLE001 - logging's own rule: a line that cannot be written does not stop the work
             self.handleError(logging.makeLogRecord({"msg": f"{len(batch)} line(s) could not be written"}))
+
+    def _write(self, text: str) -> None:
+        try:
+            self.stream.write(text)
+        except UnicodeEncodeError as error:
+            # One letter that a terminal does not know must not cost the lines of others.
+            self.stream.write(text.encode(error.encoding, "backslashreplace").decode(error.encoding))
+
+
+def _together(lines: Iterable[str]) -> Iterator[str]:
+    """Join whole lines, as many as a pipe takes at once: longer texts of two processes would mix."""
+    text, size = "", 0
+    for line in lines:
+        length = len(line) if line.isascii() else len(line.encode(errors="replace"))
+        if text and size + length > MOST_AT_ONCE:
+            yield text
+            text, size = "", 0
+        text += line
+        size += length
+    if text:
+        yield text
 
 
 def _note(fields: Mapping[str, Any]) -> str:

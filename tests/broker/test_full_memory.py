@@ -242,6 +242,14 @@ def test_present_tells_what_is_here(broker: RedisBroker) -> None:
         assert sorted(*broker.present_pages()) == ["a", "b"]
 
 
+def test_mend_puts_right_what_stands_in_no_place(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    broker.client.zrem(broker.keys.queue("default"), "a")
+    with full(broker):
+        assert broker.mend(["a"]) == 1
+        assert ids_of(claim(broker)) == ["a"]
+
+
 def test_missing_tells_what_is_not_here(broker: RedisBroker) -> None:
     broker.enqueue([job("a")])
     with full(broker):

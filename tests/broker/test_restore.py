@@ -113,6 +113,16 @@ def test_an_ended_job_runs_again_with_all_its_attempts(broker: RedisBroker, stat
     assert lease.attempt == 1
 
 
+def test_what_half_of_a_script_has_left_of_a_job_is_not_added_to_its_row(broker: RedisBroker) -> None:
+    run(broker, "a", State.RETRYABLE, delay=HOUR, note=NOTE)
+    broker.client.hdel(broker.keys["b"], "a")
+
+    broker.restore([remembered("a", attempt=2, attempts=({"n": 1}, {"n": 2}))])
+
+    found = record(broker, "a")
+    assert (found.attempt, found.attempts) == (2, ({"n": 1}, {"n": 2}))
+
+
 def test_restoring_twice_runs_the_job_once(broker: RedisBroker) -> None:
     versions = [broker.restore([remembered("a")], revive=True)[0] for _ in range(2)]
 

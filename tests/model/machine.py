@@ -129,6 +129,11 @@ class Machine(RuleBasedStateMachine):
         self.both(verb, {job_id: version + drift for job_id, version in versions.items()} or {"gone": START})
 
     @rule(chosen=some_ids)
+    def mend(self, chosen: list[str]) -> None:
+        """Look for halves of scripts, of which there are none."""
+        self.both("mend", chosen)
+
+    @rule(chosen=some_ids)
     def look(self, chosen: list[str]) -> None:
         self.both("inspect", chosen)
         self.both("missing", chosen)

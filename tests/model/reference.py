@@ -361,6 +361,13 @@ class Reference:
             self._mark(job, job.version)
         return len(behind)
 
+    def mend(self, ids: Sequence[str]) -> int:
+        """Find everything in its place; what is not marked is mirrored once more."""
+        for job in [self.jobs[job_id] for job_id in ids if job_id in self.jobs]:
+            if job.tried and job.id not in self.marks:
+                self._mark(job, job.version)
+        return 0
+
     def keep(self, identity: str) -> None:
         self.epoch = identity
 

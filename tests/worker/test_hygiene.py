@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
+from django.core.cache import caches
 from django.db import connection, connections
+from django.utils import translation
 
+from django_backie.compat import task_backends
 from django_backie.worker import hygiene
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -99,3 +103,27 @@ def test_a_transaction_that_was_left_open_is_rolled_back() -> None:
         return connection.connection is None, connection.get_autocommit()
 
     assert in_a_thread(work) == (True, True)
+
+
+def test_a_thread_makes_its_caches_and_task_backends_once() -> None:
+    def kept() -> tuple[Any, Any]:
+        return caches["default"], task_backends["default"]
+
+    def work() -> list[tuple[Any, Any]]:
+        return [hygiene.context().run(kept) for _ in range(2)]
+
+    first, second = in_a_thread(work)
+    assert all(one is other for one, other in zip(first, second, strict=True))
+    (another, _), _ = in_a_thread(work)
+    assert another is not first[0], "many caches are not for several threads"
+
+
+def test_what_an_attempt_sets_ends_with_it() -> None:
+    variable: ContextVar[int] = ContextVar("variable", default=0)
+
+    def work() -> tuple[int, str]:
+        hygiene.context().run(variable.set, 1)
+        hygiene.context().run(translation.activate, "de")
+        return hygiene.context().run(lambda: (variable.get(), translation.get_language()))
+
+    assert in_a_thread(work) == (0, "en-us")

@@ -147,6 +147,29 @@ def test_the_successes_of_a_batch_are_one_write(console: Stream) -> None:
     assert console.getvalue().count("shop.tasks.send") == 3
 
 
+def test_no_write_is_longer_than_what_a_pipe_takes_at_once(console: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts: list[str] = []
+    monkeypatch.setattr(console, "write", texts.append)
+    leave_alone(console)
+    log_finished([finished(State.SUCCESSFUL)] * 100)
+    assert sum(text.count("shop.tasks.send") for text in texts) == 100
+    assert all(text.endswith("\n") and len(text.encode()) <= 4096 for text in texts)
+    assert len(texts) < 10
+
+
+def test_a_letter_that_the_terminal_does_not_know_costs_no_line(
+    console: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii", newline="\n")
+    leave_alone(console)
+    (handler,) = logging.getLogger("django_backie").handlers
+    monkeypatch.setattr(handler, "stream", ascii_only)
+    job = Job(FIELDS["id"], "shop.tasks.sänd", "default")
+    log_finished([finished(State.SUCCESSFUL)._replace(job=job), finished(State.SUCCESSFUL)])
+    ascii_only.seek(0)
+    assert [line.split()[2] for line in ascii_only.read().splitlines()] == ["shop.tasks.s\\xe4nd", "shop.tasks.send"]
+
+
 def test_lines_stand_in_the_order_in_which_the_jobs_ended(console: Stream) -> None:
     leave_alone(console)
     log_finished([finished(State.SUCCESSFUL), finished(State.FAILED), finished(State.SUCCESSFUL)])

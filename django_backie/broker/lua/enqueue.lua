@@ -13,21 +13,24 @@ local function is_full(queue, coming)
   return most and redis.call('ZCARD', prefix .. 'q:' .. queue) + coming >= most
 end
 
-local answers, marked, ready, version = {}, {}, {}, whole(now)
+local answers, marked, ready, bodies, ids, version = {}, {}, {}, {}, {}, whole(now)
+for at = first, #ARGV, 5 do ids[#ids + 1] = ARGV[at] end
+local here, new = fetch(b, ids), {}
 -- Numbers for all of them at once; those that are not used are no harm.
-local count = (#ARGV - first + 1) / 5
-local sequence = redis.call('INCRBY', seq, count) - count
+local sequence = redis.call('INCRBY', seq, #ids) - #ids
 for at = first, #ARGV, 5 do
   local id, queue, priority, due, body = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4]
   local is_later = due ~= '' and tonumber(due) > now
   local line = ready[queue] or {}
   sequence = sequence + 1
-  if not is_later and is_full(queue, #line / 2) and redis.call('HEXISTS', b, id) == 0 then
-    answers[#answers + 1] = 2
-  elseif redis.call('HSETNX', b, id, body) == 0 then
+  if here[#answers + 1] or new[id] then
     answers[#answers + 1] = 0
+  elseif not is_later and is_full(queue, #line / 2) then
+    answers[#answers + 1] = 2
   else
-    answers[#answers + 1] = 1
+    answers[#answers + 1], new[id] = 1, true
+    bodies[#bodies + 1] = id
+    bodies[#bodies + 1] = body
     if not ready[queue] then note_queue(prefix, queue) end
     ready[queue] = line
     if is_later then
@@ -45,4 +48,6 @@ for queue, line in pairs(ready) do
   call_in_chunks('ZADD', prefix .. 'q:' .. queue, line, 500)
   wake(prefix, queue)
 end
+-- Last: a job that is here has its place, also where a server applies the beginning of a script only (mend.lua).
+call_in_chunks('HSET', b, bodies, 500)
 return answers

@@ -11,18 +11,20 @@ local now = now_ms()
 local answers = {}
 for at = first, #ARGV, 7 do
   local id, body, due = ARGV[at], ARGV[at + 1], ARGV[at + 2]
-  local before = redis.call('HGET', h, id)
-  local record = parse(before)
-  if redis.call('HEXISTS', b, id) == 1 and not (revive == '1' and ended[record.state]) then
+  local record = parse(redis.call('HGET', h, id))
+  local is_here = redis.call('HEXISTS', b, id) == 1
+  if is_here and not (revive == '1' and ended[record.state]) then
     answers[#answers + 1] = 0
   else
+    -- A record without a body is what half of a script has left: its history is not that of the row's attempts.
+    if not is_here then record = parse(false) end
     record.attempt, record.crashes = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
     record.state, record.finished, record.due, record.reason = 'Q', '', due, ''
     record.version = math.max(record.version, tonumber(ARGV[at + 6]))
     if record.history == '' then record.history = ARGV[at + 5] end
-    redis.call('HSET', b, id, body)
-    redis.call('ZREM', x, id)
+    -- The first write is a growing one: a full server refuses the script before anything has changed.
     note_queue(prefix, (head_of(body)))
+    redis.call('ZREM', x, id)
     if due ~= '' and tonumber(due) > now then
       record.state = 'S'
       redis.call('ZADD', s, due, id)
@@ -32,6 +34,8 @@ for at = first, #ARGV, 7 do
     touch(record, now)
     redis.call('HSET', h, id, format(record))
     mark(prefix, {whole(record.version), id})
+    -- Last, as in enqueue.lua.
+    redis.call('HSET', b, id, body)
     answers[#answers + 1] = whole(record.version)
   end
 end

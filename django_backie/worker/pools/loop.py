@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 import threading
 from collections.abc import Callable, Sequence
@@ -87,7 +86,7 @@ class LoopPool:
                 self._report(self._executor.interrupted(attempt))
                 continue
             # A context of its own: what a job sets there, such as language and time zone, does not leak into others.
-            task = asyncio.get_running_loop().create_task(self._run(attempt), context=contextvars.Context())
+            task = asyncio.get_running_loop().create_task(self._run(attempt), context=hygiene.context())
             # The loop itself holds only weak references to its tasks.
             self._tasks.add(task)
             task.add_done_callback(functools.partial(self._forget, attempt))

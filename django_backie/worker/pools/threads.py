@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import queue
 import threading
@@ -97,7 +96,7 @@ class ThreadPool:
         attempt.on_start = functools.partial(self._begin, slot, attempt)
         hygiene.safely(hygiene.before)
         # A context of its own: what a job sets there, such as language and time zone, does not leak into the next.
-        finished = contextvars.Context().run(self._limited, slot, attempt)
+        finished = hygiene.context().run(self._limited, slot, attempt)
         hygiene.safely(hygiene.after, attempt.job.task)
         self._report(finished)
         self._board.end(slot)

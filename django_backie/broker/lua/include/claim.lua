@@ -93,7 +93,9 @@ local function claimed(text, worker, now)
   local record = parse(text)
   -- 1: started, as far as anybody will know. A job that was lost once without a trace counts as started from now on.
   local suspect = record.crashes > 1 and 2 or (record.crashes > 0 or record.reason == 'recovered') and 1 or 0
-  record.state, record.worker, record.attempt = 'R', worker, record.attempt + 1
+  -- A job that runs was not to be found here; half of a script has put it there, and its attempt counts already.
+  if record.state ~= 'R' then record.attempt = record.attempt + 1 end
+  record.state, record.worker = 'R', worker
   record.started, record.finished, record.due = whole(now), '', ''
   if record.first == '' then record.first = record.started end
   touch(record, now)

@@ -1,6 +1,6 @@
 -- End attempts: each item is id, token, next state, refund, delay in ms, reason, attempt record.
 -- Answers per item: OK; STALE when the attempt is not the worker's (any more); DUP when it has ended before, be it by an
--- item of the same call.
+-- item of the same call. Hold and record must both say that the worker runs the job: half of a script may have left one.
 local function verdict(record, worker)
   if record.worker == worker and ended[record.state] then return 'DUP' end
   return 'STALE'
@@ -20,19 +20,21 @@ end
 
 -- An attempt that ends its job changes little of the record: its text is enough, at half the cost of its parts.
 -- Answers nothing where more has to be done.
-local function with_end(text, item, now)
+local function with_end(text, item, now, worker)
   if item.refund or not ended[item.state] then return nil end
-  local version, middle, history = string.match(text, '^R|(%d+)|(%d+|%d+|[^|]*|%d*|%d*)|||[^\n]*(.*)$')
-  if not version then return nil end
+  local version, counts, runner, times, history =
+    string.match(text, '^R|(%d+)|(%d+|%d+)|([^|]*)|(%d*|%d*)|||[^\n]*(.*)$')
+  if runner ~= worker then return nil end
   local record = {version = tonumber(version), history = history}
   if item.note ~= '' then add_note(record, item.note) end
   touch(record, now)
   version = whole(record.version)
-  return version, table.concat({item.state, version, middle, whole(now), '', item.reason}, '|') .. record.history
+  return version, table.concat({item.state, version, counts, worker, times, whole(now), '', item.reason}, '|') .. record.history
 end
 
-local function with_changes(prefix, text, hold, item, now)
+local function with_changes(prefix, text, hold, item, now, worker)
   local record = parse(text)
+  if record.state ~= 'R' or record.worker ~= worker then return nil end
   local score, queue = string.match(hold, '^%d+|%d|(-?%d+)|(.*)$')
   record.state, record.reason, record.due = item.state, item.reason, ''
   if item.refund then record.attempt = record.attempt - 1 end
@@ -49,15 +51,18 @@ local function settle(prefix, worker, now, items)
   local answers, released, written, marked, seen = {}, {}, {}, {}, {}
   for index, item in ipairs(items) do
     local hold, text = held[index] or '', records[index]
+    local version, new
+    if not seen[item.id] and string.match(hold, '^%d+') == item.token then
+      version, new = with_end(text or '', item, now, worker)
+      if not version then version, new = with_changes(prefix, text, hold, item, now, worker) end
+    end
     if seen[item.id] then
       answers[index] = 'DUP'
-    elseif string.match(hold, '^%d+') ~= item.token then
+    elseif not version then
       answers[index] = verdict(parse(text), worker)
     else
       answers[index], seen[item.id] = 'OK', true
       released[#released + 1] = item.id
-      local version, new = with_end(text or '', item, now)
-      if not version then version, new = with_changes(prefix, text, hold, item, now) end
       written[#written + 1] = item.id
       written[#written + 1] = new
       marked[#marked + 1] = version

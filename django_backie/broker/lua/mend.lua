@@ -1,0 +1,62 @@
+-- Put right what half of a script has left.
+-- keys: b h s f d w x
+-- args: prefix keep keep_failed
+-- include: time mark record place
+-- The rest: ids.
+-- Answers the number of jobs that stood in no place, or in two.
+--
+-- A server whose append-only file ends within a script leaves out the script's beginning when it starts, but not in the
+-- file; at the next start it applies it, together with what was written behind it.
+begin_with_a_free_write(prefix)
+local now = now_ms()
+
+local function is_held(id, worker)
+  return redis.call('ZSCORE', w, worker) and redis.call('HEXISTS', prefix .. 'w:' .. worker, id) == 1
+end
+
+-- Puts a job where its record says that it is; tells whether it was elsewhere.
+local function put_right(id, body, record)
+  local key = prefix .. 'q:' .. (head_of(body))
+  local is_ready, is_waiting = redis.call('ZSCORE', key, id), redis.call('ZSCORE', s, id)
+  local is_placed = is_ready or is_waiting
+  if record.state == 'R' and not is_held(id, record.worker) then
+    redis.call('HDEL', prefix .. 'w:' .. record.worker, id)
+    record.state, record.attempt, record.reason = 'Q', record.attempt - 1, 'recovered'
+    if not is_placed then append(prefix, id, body) end
+  elseif record.state == 'R' or record.state == 'B' or ended[record.state] then
+    redis.call('ZREM', key, id)
+    redis.call('ZREM', s, id)
+    redis.call('HDEL', f, id)
+    return is_placed
+  elseif is_ready and (is_waiting or record.state ~= 'Q') then
+    redis.call('ZREM', s, id)
+    redis.call('HDEL', f, id)
+    record.state, record.due = 'Q', ''
+  elseif is_placed then
+    return false
+  else
+    -- Whoever keeps time next makes it ready.
+    redis.call('ZADD', s, record.due == '' and whole(now) or record.due, id)
+  end
+  return true
+end
+
+local ids, count = {}, 0
+for at = first, #ARGV do ids[#ids + 1] = ARGV[at] end
+local bodies, records = fetch(b, ids), fetch(h, ids)
+for index, id in ipairs(ids) do
+  if bodies[index] then
+    local record = parse(records[index])
+    if put_right(id, bodies[index], record) then
+      count = count + 1
+      touch(record, now)
+      redis.call('HSET', h, id, format(record))
+      mark(prefix, {whole(record.version), id})
+    elseif records[index] and not redis.call('ZSCORE', d, id) then
+      -- Its last change may not have been marked any more; to mirror it once more is no harm.
+      mark(prefix, {whole(record.version), id})
+    end
+    if ended[record.state] and not redis.call('ZSCORE', x, id) then expire(prefix, id, record.state, now) end
+  end
+end
+return count

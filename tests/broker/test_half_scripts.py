@@ -1,0 +1,285 @@
+"""What a server has made of the beginning of a script is put right, wherever the script was cut off.
+
+A server that is killed while it writes to its append-only file leaves a transaction there without its end. At the next
+start it does not apply it, but leaves it in the file; at the start after that it applies it, together with what was
+written behind it. So the writes of each script are taken down here, and each beginning of them is tried alone.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import redis
+
+from django_backie.broker.redis import RedisBroker, Restored
+from django_backie.broker.replies import Ending, Record
+from django_backie.chaos.server import Server
+from django_backie.conf import Config
+from django_backie.core.states import FINAL, State
+from tests.servers import binary
+
+from .support import HOUR, NOTE, WORKER, claim, end, far_future, job, jobs, lapse, make_due, run
+
+Act = Callable[[RedisBroker], object]
+Command = tuple[str, ...]
+
+READING = {"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "HVALS", "SMEMBERS", "ZCARD", "ZRANGE"}
+READING |= {"ZRANGEBYSCORE", "ZSCORE"}
+
+
+@pytest.fixture
+def real(redis_url: str, namespace: str) -> Iterator[RedisBroker]:
+    """Return a broker on the real server: only that one tells what its scripts write."""
+    broker = RedisBroker(Config(alias="default", url=redis_url, namespace=namespace))
+    yield broker
+    _load(broker, {})
+
+
+def _fresh(broker: RedisBroker) -> None:
+    broker.enqueue([*jobs("abc"), job("d", queue="mail", priority=5), *jobs("ef", run_after=far_future())])
+
+
+def _running(broker: RedisBroker) -> None:
+    """Four jobs of a worker: three at their first attempt, of which one is known to run, and one at its second."""
+    run(broker, "a", State.RETRYABLE, note=NOTE)
+    make_due(broker, "a")
+    _fresh_but(broker, "a")
+    assert len(claim(broker, 4)) == 4
+    broker.renew({WORKER: ["b"]})
+
+
+def _fresh_but(broker: RedisBroker, left_out: str) -> None:
+    broker.enqueue(jobs([job_id for job_id in "abcd" if job_id not in left_out]))
+
+
+def _end_all(*states: State, **values: Any) -> Act:
+    def act(broker: RedisBroker) -> None:
+        leases = sorted(broker.held(WORKER), key=lambda lease: lease.id)
+        endings = [
+            Ending(lease.id, lease.token, state, note="" if values.get("refund") else NOTE, **values)
+            for lease, state in zip(leases, states * 4, strict=False)
+        ]
+        broker.turn(WORKER, endings)
+
+    return act
+
+
+def _dangerous(broker: RedisBroker) -> None:
+    """Two jobs that have killed two workers; no worker holds both."""
+    for job_id in "ab":
+        broker.enqueue([job(job_id)])
+        for _ in range(2):
+            claim(broker, worker="victim")
+            broker.bury("victim", [job_id])
+    make_due(broker, "a", "b")
+    broker.join(WORKER)
+
+
+def _ended(broker: RedisBroker) -> None:
+    run(broker, "a", note=NOTE)
+    run(broker, "b", State.FAILED, note=NOTE)
+    _fresh_but(broker, "ab")
+
+
+def _waiting(broker: RedisBroker) -> None:
+    run(broker, "a", State.RETRYABLE, delay=HOUR, note=NOTE)
+    run(broker, "b", State.SCHEDULED, delay=HOUR, refund=True)
+    run(broker, "c", State.BLOCKED, refund=True)
+    _fresh_but(broker, "abc")
+
+
+def _tick(broker: RedisBroker) -> None:
+    broker.client.delete(broker.keys["clk"])
+    broker.tick()
+
+
+def _due(broker: RedisBroker) -> None:
+    _waiting(broker)
+    broker.enqueue([job("e", run_after=far_future())])
+    make_due(broker, "a", "b", "e")
+
+
+def _lapsed(broker: RedisBroker) -> None:
+    _running(broker)
+    lapse(broker)
+
+
+def _confirm(broker: RedisBroker) -> None:
+    broker.done({snapshot.id: snapshot.version for snapshot in broker.take(100)})
+
+
+def _restored(*ids: str, **values: Any) -> list[Restored]:
+    return [Restored(job_id, job(job_id).body, **values) for job_id in ids]
+
+
+SCENES: dict[str, tuple[Act, Act]] = {
+    "enqueue": (lambda broker: None, _fresh),
+    "claim": (_fresh, lambda broker: claim(broker, 4)),
+    "claim aside": (_dangerous, lambda broker: claim(broker, 4)),
+    "promote and claim": (_due, lambda broker: claim(broker, 4)),
+    "succeed and fail": (_running, _end_all(State.SUCCESSFUL, State.FAILED)),
+    "retry": (_running, _end_all(State.RETRYABLE, delay=HOUR)),
+    "hand back": (_running, _end_all(State.READY, refund=True)),
+    "postpone and park": (_running, _end_all(State.SCHEDULED, State.BLOCKED, refund=True, delay=HOUR)),
+    "bury": (_running, lambda broker: broker.bury(WORKER, ["a", "c"])),
+    "bury a stopping worker": (_running, lambda broker: (broker.stopping([WORKER]), broker.bury(WORKER, ["a"]))),
+    "tick over a lapsed worker": (_lapsed, _tick),
+    "promote": (_due, _tick),
+    "restore": (lambda broker: None, lambda broker: broker.restore(_restored("a", "b", attempt=0))),
+    "restore what waits": (lambda broker: None, lambda broker: broker.restore(_restored("a", due=far_future()))),
+    "revive": (_ended, lambda broker: broker.restore(_restored("b"), revive=True)),
+    "cancel": (_waiting, lambda broker: broker.cancel("abcd")),
+    "hasten": (_waiting, lambda broker: broker.hasten("abcd")),
+    "lift": (_waiting, lambda broker: broker.lift(dict.fromkeys("abcd", 9_999_999_999_999))),
+    "mirror": (_ended, _confirm),
+}
+# Of these jobs rows say that they have ended, or must not be here; what is left of them goes by other ways.
+GOING: dict[str, set[str]] = {"mirror": {"a", "b"}}
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_each_beginning_of_a_script_is_put_right(real: RedisBroker, name: str) -> None:
+    prepare, act = SCENES[name]
+    prepare(real)
+    before, bodies = _dump(real), _bodies(real)
+    with _writes(real) as writes:
+        act(real)
+    stays = (bodies or _bodies(real)) & _bodies(real)
+    assert len(writes) > 3
+
+    for count in range(len(writes) + 1):
+        _load(real, before)
+        for command in writes[:count]:
+            real.client.execute_command(*command)
+        _mend(real)
+        where = f"{name}, after {count} of {len(writes)} writes, the last {writes[max(0, count - 1)]}"
+        assert not (found := _oddities(real)), f"{where}: {found}"
+        if bodies:
+            assert stays <= _bodies(real), where
+        assert _mend(real) == 0, f"{where}: it is not put right at once"
+        _run_everything(real, where, GOING.get(name, set()))
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    # Not tmp_path, whose name is as long as the test's: the path of a Unix socket is bounded.
+    server = Server(binary(), tmp_path_factory.mktemp("s"), "redis", "secret")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.mark.parametrize("part", [0.15, 0.4, 0.6, 0.8])
+def test_what_two_starts_make_of_a_script_that_was_cut_off_is_put_right(server: Server, part: float) -> None:
+    broker = RedisBroker(Config(alias="default", url=server.url, namespace="half"))
+    broker.enqueue([job(f"job-{number}") for number in range(60)])
+    claim(broker, 60)
+    before = server.written()
+    _end_all(State.READY, refund=True)(broker)
+    server.kill()
+    server.lose_tail(round((1 - part) * (server.written() - before)))
+    server.start()
+    broker.join("another")
+    server.kill()
+    server.start()
+    _mend(broker)
+
+    assert not _oddities(broker)
+    assert len(_bodies(broker)) == 60
+    _run_everything(broker, "after the second start", set())
+
+
+def _mend(broker: RedisBroker) -> int:
+    return sum(map(broker.mend, broker.present_pages()))
+
+
+def _bodies(broker: RedisBroker) -> set[str]:
+    return {job_id for page in broker.present_pages() for job_id in page}
+
+
+def _oddities(broker: RedisBroker) -> list[str]:
+    """Return what is wrong: jobs in no place or in two, and attempts of which nobody knows."""
+    client, keys = broker.client, broker.keys
+    waiting = set(client.zrange(keys["s"], 0, -1))
+    found = []
+    for job_id in sorted(_bodies(broker)):
+        record = broker.inspect([job_id])[job_id].record
+        queue = client.hget(keys["b"], job_id).split("\n")[1]
+        places = [client.zscore(keys.queue(queue), job_id) is not None, job_id in waiting]
+        places.append(record.state is State.RUNNING and client.hexists(keys.held(record.worker), job_id))
+        wanted = 0 if record.state in FINAL | {State.BLOCKED} else 1
+        if sum(places) != wanted:
+            found.append(f"{job_id} is {record.state}; ready, waiting, held: {places}")
+        if record.attempt - (record.state is State.RUNNING) > _counted(record):
+            found.append(f"{job_id} is {record.state} at attempt {record.attempt} with {_counted(record)} ends")
+    return found
+
+
+def _counted(record: Record) -> int:
+    return sum(note["o"] != "lost" for note in record.attempts)
+
+
+def _run_everything(broker: RedisBroker, where: str, going: set[str]) -> None:
+    """Run whatever waits or is held; every job must come to its end, or be parked."""
+    for worker in broker.client.zrange(broker.keys["w"], 0, -1):
+        broker.bury(worker)
+    for _ in range(4):
+        for job_id in broker.client.zrange(broker.keys["s"], 0, -1):
+            broker.client.zadd(broker.keys["s"], {job_id: 1})
+        _tick(broker)
+        for lease in claim(broker, 100, worker="last"):
+            assert lease.attempt <= len(lease.attempts()) + 1, where
+            end(broker, lease, worker="last", note=NOTE)
+    left = {
+        job_id: snapshot.record.state
+        for job_id, snapshot in broker.inspect(sorted(_bodies(broker) - going)).items()
+        if snapshot.record.state not in FINAL | {State.BLOCKED}
+    }
+    assert not left, f"{where}: {left}"
+
+
+# --- what a script writes ---
+
+
+@contextmanager
+def _writes(broker: RedisBroker) -> Iterator[list[Command]]:
+    """Collect what is written to the namespace meanwhile, command by command."""
+    found: list[Command] = []
+    with broker.client.monitor() as monitor:
+        yield found
+        broker.client.echo("that was all")
+        while True:
+            command = _parsed(monitor.connection.read_response())
+            if command == ("ECHO", "that was all"):
+                break
+            if len(command) > 1 and command[1].startswith(broker.keys.prefix) and command[0].upper() not in READING:
+                found.append(command)
+
+
+def _parsed(line: Any) -> Command:
+    text = line if isinstance(line, bytes) else line.encode()
+    return tuple(codecs.escape_decode(part)[0].decode(errors="replace") for part in re.findall(rb'"((?:[^"\\]|\\.)*)"', text))
+
+
+def _dump(broker: RedisBroker) -> dict[bytes, bytes]:
+    client = _binary(broker)
+    return {key: client.dump(key) for key in client.scan_iter(f"{broker.keys.prefix}*".encode(), count=1000)}
+
+
+def _load(broker: RedisBroker, state: dict[bytes, bytes]) -> None:
+    client = _binary(broker)
+    keys = list(client.scan_iter(f"{broker.keys.prefix}*".encode(), count=1000))
+    if keys:
+        client.delete(*keys)
+    for key, value in state.items():
+        client.restore(key, 0, value)
+
+
+def _binary(broker: RedisBroker) -> Any:
+    """Return a client that leaves bytes alone."""
+    return redis.Redis.from_url(broker.config.url)

@@ -32,12 +32,19 @@ READING = {"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "HVAL
 READING |= {"ZRANGEBYSCORE", "ZSCORE"}
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Return a server of our own: what its scripts write is told to nobody who has few rights."""
+    # Not tmp_path, whose name is as long as the test's: the path of a Unix socket is bounded.
+    server = Server(binary(), tmp_path_factory.mktemp("s"), "redis", "secret")
+    server.start()
+    yield server
+    server.kill()
+
+
 @pytest.fixture
-def real(redis_url: str, namespace: str) -> Iterator[RedisBroker]:
-    """Return a broker on the real server: only that one tells what its scripts write."""
-    broker = RedisBroker(Config(alias="default", url=redis_url, namespace=namespace))
-    yield broker
-    _load(broker, {})
+def broker(server: Server, namespace: str) -> RedisBroker:
+    return RedisBroker(Config(alias="default", url=server.url, namespace=namespace))
 
 
 def _fresh(broker: RedisBroker) -> None:
@@ -143,40 +150,32 @@ GOING: dict[str, set[str]] = {"mirror": {"a", "b"}}
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_each_beginning_of_a_script_is_put_right(real: RedisBroker, name: str) -> None:
+def test_each_beginning_of_a_script_is_put_right(broker: RedisBroker, name: str) -> None:
     prepare, act = SCENES[name]
-    prepare(real)
-    before, bodies = _dump(real), _bodies(real)
-    with _writes(real) as writes:
-        act(real)
-    stays = (bodies or _bodies(real)) & _bodies(real)
+    prepare(broker)
+    before, bodies = _dump(broker), _bodies(broker)
+    with _writes(broker) as writes:
+        act(broker)
+    stays = (bodies or _bodies(broker)) & _bodies(broker)
     assert len(writes) > 3
 
     for count in range(len(writes) + 1):
-        _load(real, before)
+        _load(broker, before)
         for command in writes[:count]:
-            real.client.execute_command(*command)
-        _mend(real)
+            broker.client.execute_command(*command)
+        _mend(broker)
         where = f"{name}, after {count} of {len(writes)} writes, the last {writes[max(0, count - 1)]}"
-        assert not (found := _oddities(real)), f"{where}: {found}"
+        assert not (found := _oddities(broker)), f"{where}: {found}"
         if bodies:
-            assert stays <= _bodies(real), where
-        assert _mend(real) == 0, f"{where}: it is not put right at once"
-        _run_everything(real, where, GOING.get(name, set()))
-
-
-@pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    # Not tmp_path, whose name is as long as the test's: the path of a Unix socket is bounded.
-    server = Server(binary(), tmp_path_factory.mktemp("s"), "redis", "secret")
-    server.start()
-    yield server
-    server.kill()
+            assert stays <= _bodies(broker), where
+        assert _mend(broker) == 0, f"{where}: it is not put right at once"
+        _run_everything(broker, where, GOING.get(name, set()))
 
 
 @pytest.mark.parametrize("part", [0.15, 0.4, 0.6, 0.8])
-def test_what_two_starts_make_of_a_script_that_was_cut_off_is_put_right(server: Server, part: float) -> None:
-    broker = RedisBroker(Config(alias="default", url=server.url, namespace="half"))
+def test_what_two_starts_make_of_a_script_that_was_cut_off_is_put_right(
+    server: Server, broker: RedisBroker, part: float
+) -> None:
     broker.enqueue([job(f"job-{number}") for number in range(60)])
     claim(broker, 60)
     before = server.written()
@@ -263,7 +262,8 @@ def _writes(broker: RedisBroker) -> Iterator[list[Command]]:
 
 def _parsed(line: Any) -> Command:
     text = line if isinstance(line, bytes) else line.encode()
-    return tuple(codecs.escape_decode(part)[0].decode(errors="replace") for part in re.findall(rb'"((?:[^"\\]|\\.)*)"', text))
+    parts = (codecs.escape_decode(part)[0] for part in re.findall(rb'"((?:[^"\\]|\\.)*)"', text))
+    return tuple(part.decode(errors="replace") for part in parts)
 
 
 def _dump(broker: RedisBroker) -> dict[bytes, bytes]:

@@ -126,6 +126,14 @@ def test_all_queues_are_merged_as_if_they_were_one(broker: RedisBroker) -> None:
     assert order(broker) == ["high", *queue_of, "low"]
 
 
+def test_many_queues_are_merged_in_the_order_of_enqueueing(broker: RedisBroker) -> None:
+    ids = [str(number) for number in range(24)]
+    for number, job_id in enumerate(ids):
+        broker.enqueue([job(job_id, queue=f"q{number * 5 % 8}")])
+
+    assert order(broker) == ids
+
+
 def test_a_merge_stops_at_the_limit(broker: RedisBroker) -> None:
     for number in range(10):
         broker.enqueue([job(str(number), queue="ab"[number % 2])])

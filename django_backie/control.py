@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 
 from . import compat
 from .broker.redis import RedisBroker, Restored
-from .core.states import RETRYABLE_BY_HAND, WAITING, State
-from .outbox import notes_of, restored
+from .core.states import FINAL, RETRYABLE_BY_HAND, WAITING, State
+from .outbox import notes_of, restore
 
 if TYPE_CHECKING:
     from .models import Job
@@ -98,6 +98,9 @@ def _erase_from_redis(grouped: dict[RedisBroker, list[Job]]) -> None:
         broker.erase([str(row.pk) for row in rows])
 
 
+# Asks a broker to change jobs; answers for each.
+_Verb = Callable[[RedisBroker, list[str]], list[str]]
+
 _REASONS: dict[str, Callable[[], str]] = {
     "RUNNING": lambda: _("it is running"),
     "ENDED": lambda: _("it has ended"),
@@ -109,7 +112,7 @@ _REASONS: dict[str, Callable[[], str]] = {
 def _change_waiting(
     ids: Iterable[str],
     using: str,
-    verb: Callable[[RedisBroker, list[str]], list[str]],
+    verb: _Verb,
     state: State,
     reason: str,
 ) -> Report:
@@ -122,12 +125,25 @@ def _change_waiting(
         answers = dict(zip(keys, verb(broker, keys), strict=True)) if keys else {}
         lost = [row for row in rows if answers[str(row.pk)] == "GONE" and row.state in WAITING and row.body]
         if lost:
-            # Its push is still to come, or Redis has lost it: bring it back and ask again.
-            broker.restore([restored(row) for row in lost])
-            answers |= dict(zip([str(row.pk) for row in lost], verb(broker, [str(r.pk) for r in lost]), strict=True))
+            answers |= _brought_back(lost, using, broker, verb)
         for row in rows:
             _settle(row, using, answers[str(row.pk)], state, reason, tally)
     return tally.report()
+
+
+def _brought_back(rows: list[Job], using: str, broker: RedisBroker, verb: _Verb) -> dict[str, str]:
+    """Bring jobs back whose push is still to come, or that Redis has lost, and ask again.
+
+    One that was gone because it had ended meanwhile stays so: the rows are read once more, under a lock.
+    """
+    keys = [str(row.pk) for row in rows]
+    restore(keys, using, broker.restore)
+    answers = dict(zip(keys, verb(broker, keys), strict=True))
+    for row in rows:
+        row.refresh_from_db(using=using, fields=["state", "version"])
+        if row.state in FINAL and answers[str(row.pk)] == "GONE":
+            answers[str(row.pk)] = "ENDED"
+    return answers
 
 
 def _settle(row: Job, using: str, answer: str, state: State, reason: str, tally: _Tally) -> None:

@@ -8,6 +8,7 @@ written behind it. So the writes of each script are taken down here, and each be
 from __future__ import annotations
 
 import codecs
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ Command = tuple[str, ...]
 
 READING = {"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "HVALS", "SMEMBERS", "ZCARD", "ZRANGE"}
 READING |= {"ZRANGEBYSCORE", "ZSCORE"}
+OVER = FINAL | {State.BLOCKED}
 
 
 @pytest.fixture(scope="module")
@@ -159,12 +161,14 @@ def test_each_beginning_of_a_script_is_put_right(broker: RedisBroker, name: str)
     stays = (bodies or _bodies(broker)) & _bodies(broker)
     assert len(writes) > 3
 
-    for count in range(len(writes) + 1):
+    for count, is_busy in itertools.product(range(len(writes) + 1), (False, True)):
         _load(broker, before)
         for command in writes[:count]:
             broker.client.execute_command(*command)
-        _mend(broker)
         where = f"{name}, after {count} of {len(writes)} writes, the last {writes[max(0, count - 1)]}"
+        if is_busy:
+            _work_on(broker, where)
+        _mend(broker)
         assert not (found := _oddities(broker)), f"{where}: {found}"
         if bodies:
             assert stays <= _bodies(broker), where
@@ -193,6 +197,17 @@ def test_what_two_starts_make_of_a_script_that_was_cut_off_is_put_right(
     _run_everything(broker, "after the second start", set())
 
 
+def _work_on(broker: RedisBroker, where: str) -> None:
+    """Let a worker take what it can, before anybody has put anything right."""
+    over = {job_id for job_id in _bodies(broker) if broker.inspect([job_id])[job_id].record.state in OVER}
+    for job_id in broker.client.zrange(broker.keys["s"], 0, -1):
+        broker.client.zadd(broker.keys["s"], {job_id: 1})
+    for lease in claim(broker, 100, worker="busy"):
+        assert lease.id not in over, where
+        assert lease.attempt <= len(lease.attempts()) + 1, where
+        end(broker, lease, State.RETRYABLE, worker="busy", delay=HOUR, note=NOTE)
+
+
 def _mend(broker: RedisBroker) -> int:
     return sum(map(broker.mend, broker.present_pages()))
 
@@ -211,7 +226,7 @@ def _oddities(broker: RedisBroker) -> list[str]:
         queue = client.hget(keys["b"], job_id).split("\n")[1]
         places = [client.zscore(keys.queue(queue), job_id) is not None, job_id in waiting]
         places.append(record.state is State.RUNNING and client.hexists(keys.held(record.worker), job_id))
-        wanted = 0 if record.state in FINAL | {State.BLOCKED} else 1
+        wanted = 0 if record.state in OVER else 1
         if sum(places) != wanted:
             found.append(f"{job_id} is {record.state}; ready, waiting, held: {places}")
         if record.attempt - (record.state is State.RUNNING) > _counted(record):
@@ -237,7 +252,7 @@ def _run_everything(broker: RedisBroker, where: str, going: set[str]) -> None:
     left = {
         job_id: snapshot.record.state
         for job_id, snapshot in broker.inspect(sorted(_bodies(broker) - going)).items()
-        if snapshot.record.state not in FINAL | {State.BLOCKED}
+        if snapshot.record.state not in OVER
     }
     assert not left, f"{where}: {left}"
 

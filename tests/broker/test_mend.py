@@ -17,6 +17,7 @@ from .support import (
     ids_of,
     job,
     jobs,
+    lose,
     make_due,
     marked,
     order,
@@ -187,16 +188,39 @@ def test_a_job_that_is_not_here_is_nobodys_concern(broker: RedisBroker) -> None:
     assert broker.mend([]) == 0
 
 
-def test_a_running_job_that_is_found_in_its_queue_is_not_counted_twice(broker: RedisBroker) -> None:
-    """Before anybody has mended it: it runs twice then, and the first worker's result is refused."""
+@pytest.mark.parametrize("key", ["s", "q:default"])
+def test_a_running_job_that_is_found_elsewhere_too_goes_on_where_it_runs(broker: RedisBroker, key: str) -> None:
+    """Before anybody has mended it."""
     broker.enqueue([job("a")])
     (first,) = claim(broker, worker="first")
-    broker.client.zadd(broker.keys.queue("default"), {"a": 1})
-    (second,) = claim(broker, worker="second")
+    broker.client.zadd(broker.keys[key], {"a": 1})
 
-    assert (first.attempt, second.attempt) == (1, 1)
-    assert end(broker, first, worker="first") == "STALE"
-    assert end(broker, first, State.RETRYABLE, worker="first", delay=HOUR) == "STALE"
+    assert claim(broker, worker="second") == []
+    assert record(broker, "a").state is State.RUNNING
+    assert end(broker, first, worker="first") == "OK"
+
+
+@pytest.mark.parametrize("state", [State.BLOCKED, State.SUCCESSFUL, State.FAILED, State.CANCELLED])
+@pytest.mark.parametrize("key", ["s", "q:default"])
+def test_what_has_ended_or_is_parked_is_not_claimed(broker: RedisBroker, state: State, key: str) -> None:
+    """Before anybody has mended it."""
+    run(broker, "a", state, refund=state is State.BLOCKED, note=NOTE)
+    broker.client.zadd(broker.keys[key], {"a": 1})
+
+    assert claim(broker) == []
+    assert record(broker, "a").state is state
+
+
+@pytest.mark.parametrize("state", [State.SUCCESSFUL, State.RETRYABLE, State.READY])
+def test_an_attempt_of_another_worker_is_not_ended_by_a_hold(broker: RedisBroker, state: State) -> None:
+    broker.enqueue([job("a")])
+    (first,) = claim(broker, worker="first")
+    hold = broker.client.hgetall(broker.keys.held("first"))
+    lose(broker, "first")
+    (second,) = claim(broker, worker="second")
+    broker.client.hset(broker.keys.held("first"), mapping=hold)
+
+    assert end(broker, first, state, worker="first", delay=HOUR) == "STALE"
     assert broker.held("first") == []
     assert end(broker, second, worker="second") == "OK"
 

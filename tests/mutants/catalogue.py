@@ -465,10 +465,10 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "include/claim.lua": [
         (
-            "counted",
-            "  if record.state ~= 'R' then record.attempt = record.attempt + 1 end\n",
-            "  record.attempt = record.attempt + 1\n",
-            "Half of a script uses up attempts.",
+            "waits",
+            "  if not waits[record.state] then return nil end\n",
+            "",
+            "What runs or has ended is handed out again.",
         ),
         ("merge", "second and whole(second.score) or '+inf'", "'+inf'", "One queue is emptied before the others."),
         (
@@ -542,11 +542,11 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "record.crashes > 0",
             "A killer of hosts is never charged.",
         ),
-        ("attempt", "record.attempt + 1 end", "record.attempt end", "A job is tried for ever."),
+        ("attempt", "record.attempt + 1", "record.attempt", "A job is tried for ever."),
         (
             "worker",
-            "= 'R', worker\n",
-            "= 'R', record.worker\n",
+            "'R', worker,",
+            "'R', record.worker,",
             "A running job belongs to nobody: it is never taken back.",
         ),
         (
@@ -559,8 +559,8 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("version", "  touch(record, now)\n", "", "Two attempts have the same token."),
         (
             "fresh",
-            "records[index] and claimed(records[index], worker, now) or fresh",
-            "fresh",
+            "    if records[index] then new = claimed(records[index], worker, now) end\n",
+            "",
             "Every attempt is the first.",
         ),
         (
@@ -629,6 +629,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("append", "redis.call('INCR', prefix .. 'seq')", "0", "A retry overtakes all others."),
     ],
     "include/promote.lua": [
+        ("waits", " and waits[record.state] then", " then", "What runs or has ended is made ready."),
         ("early", "'-inf', whole(now), 'LIMIT'", "'-inf', '+inf', 'LIMIT'", "Scheduled jobs run at once."),
         (
             "edge",
@@ -642,7 +643,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "",
             "A due job becomes ready again and again.",
         ),
-        ("gone", "if bodies[index] then", "if true then", "A job that is gone stops the promotion of the others."),
+        ("gone", "if bodies[index] and waits", "if waits", "A job that is gone stops the promotion of the others."),
         ("place", "if place then", "if false then", "A job that was handed back loses its place."),
         ("place-used", "        redis.call('HDEL', prefix .. 'f', id)\n", "", "A later retry goes to the front."),
         ("due", "'Q', '', ''", "'Q', record.due, ''", "A ready job is shown as due."),
@@ -852,16 +853,19 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "place",
-            "    make_ready(prefix, id, queue, score)\n",
-            "    make_ready(prefix, id, queue, '9000000000000000')\n",
+            "    make_ready(prefix, item.id, queue, score)\n",
+            "    make_ready(prefix, item.id, queue, '9000000000000000')\n",
             "A job handed back loses its place.",
         ),
-        ("snooze", "item.state == 'S' or item.state == 'Y'", "item.state == 'Y'", "A postponed job is lost."),
+        ("snooze", "{S = true, Y = true}", "{Y = true}", "A postponed job is lost."),
+        ("retry", "{S = true, Y = true}", "{S = true}", "A job that is to be retried is lost."),
+        ("shown-due", "    record.due = item.due\n", "", "Nobody learns when a retry is due."),
         (
-            "retry",
-            "item.state == 'S' or item.state == 'Y'",
-            "item.state == 'S'",
-            "A job that is to be retried is lost.",
+            "order",
+            "  call_in_chunks('HSET', prefix .. 'h', written, 500)\n",
+            "  call_in_chunks('HDEL', prefix .. 'w:' .. worker, released, 500)\n"
+            "  call_in_chunks('HSET', prefix .. 'h', written, 500)\n",
+            "Half of a script forgets what was reported.",
         ),
         ("delay", "whole(now + item.delay)", "whole(now)", "Retries come at once."),
         (
@@ -872,11 +876,11 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "snooze-place",
-            "    if item.refund then redis.call('HSET', prefix .. 'f', id, score .. '|' .. queue) end\n",
+            "    if item.refund then redis.call('HSET', prefix .. 'f', item.id, score .. '|' .. queue) end\n",
             "",
             "A postponed job loses its place.",
         ),
-        ("finished", "    record.finished = whole(now)\n", "", "Nobody knows when a job ended."),
+        ("finished", "record.finished = whole(now)", "record.finished = ''", "Nobody knows when a job ended."),
         (
             "reason",
             "item.state, item.reason, ''",

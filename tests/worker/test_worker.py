@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -117,6 +118,20 @@ def test_async_jobs_that_are_stopped_before_they_begin_are_handed_back(backend: 
     pool.stop()
     assert {finished.ending.state for finished in reported} == {State.READY}
     assert len(pool._free) == 3
+
+
+def test_more_async_jobs_than_the_loop_can_hold_are_handed_back(backend: Any, tmp_path: Any) -> None:
+    """A lost reply that is repaired brings as many as were asked for once more."""
+    executor = Executor(backend)
+    reported: list[Finished] = []
+    pool = LoopPool(2, executor, reported.append, Board(2), 0)
+    amark.delay_many([(str(tmp_path / "marks"), "x", 0.2)] * 5)
+    backend.broker.join("w")
+    pool.submit([executor.open(lease, "w") for lease in backend.broker.turn("w", limit=5).leases])
+    until(lambda: len(reported) == 5)
+    pool.stop()
+    assert Counter(finished.ending.state for finished in reported) == {State.READY: 3, State.SUCCESSFUL: 2}
+    assert sorted(pool._free) == [0, 1]
 
 
 def test_a_worker_whose_lease_is_not_sure_takes_no_jobs_and_asks_now_and_then(

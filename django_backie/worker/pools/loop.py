@@ -82,7 +82,8 @@ class LoopPool:
 
     def _begin(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
-            if self._is_interrupted or not attempt.hold.is_sure():
+            # More than there is room for come where a lost reply was repaired.
+            if self._is_interrupted or len(self._tasks) >= self.size or not attempt.hold.is_sure():
                 self._report(self._executor.interrupted(attempt))
                 continue
             # A context of its own: what a job sets there, such as language and time zone, does not leak into others.

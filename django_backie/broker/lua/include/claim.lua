@@ -88,14 +88,13 @@ local function may_take(prefix, worker, record, taken)
   return true
 end
 
--- What a claim makes of a record.
+-- What a claim makes of a record; nothing where the job was not to be found in its queue.
 local function claimed(text, worker, now)
   local record = parse(text)
+  if not waits[record.state] then return nil end
   -- 1: started, as far as anybody will know. A job that was lost once without a trace counts as started from now on.
   local suspect = record.crashes > 1 and 2 or (record.crashes > 0 or record.reason == 'recovered') and 1 or 0
-  -- A job that runs was not to be found here; half of a script has put it there, and its attempt counts already.
-  if record.state ~= 'R' then record.attempt = record.attempt + 1 end
-  record.state, record.worker = 'R', worker
+  record.state, record.worker, record.attempt = 'R', worker, record.attempt + 1
   record.started, record.finished, record.due = whole(now), '', ''
   if record.first == '' then record.first = record.started end
   touch(record, now)
@@ -121,13 +120,16 @@ local function claim(prefix, worker, now, limit, mode, given)
   -- Most jobs have never been tried: their records are all the same.
   local fresh = claimed(false, worker, now)
   for index, id in ipairs(ids) do
-    local new = records[index] and claimed(records[index], worker, now) or fresh
-    local record, token = new.record, new.token
-    if bodies[index] and not may_take(prefix, worker, record, taken) then
+    local new = fresh
+    if records[index] then new = claimed(records[index], worker, now) end
+    if not bodies[index] or not new then
+      -- It was erased, or is elsewhere.
+    elseif not may_take(prefix, worker, new.record, taken) then
       -- It waits aside for a moment, lest those behind it wait, and comes back to its own place.
       redis.call('ZADD', prefix .. 's', whole(now + aside), id)
       redis.call('HSET', prefix .. 'f', id, places[index].score .. '|' .. places[index].queue)
-    elseif bodies[index] then
+    else
+      local record, token = new.record, new.token
       holds[#holds + 1] = id
       holds[#holds + 1] = table.concat({token, new.suspect, places[index].score, places[index].queue}, '|')
       written[#written + 1] = id

@@ -5,8 +5,8 @@ local function promote(prefix, now, limit)
   call_in_chunks('ZREM', prefix .. 's', due, 500)
   local bodies, records = fetch(prefix .. 'b', due), fetch(prefix .. 'h', due)
   for index, id in ipairs(due) do
-    if bodies[index] then
-      local record = parse(records[index])
+    local record = parse(records[index])
+    if bodies[index] and waits[record.state] then
       local place = redis.call('HGET', prefix .. 'f', id)
       if place then
         redis.call('HDEL', prefix .. 'f', id)

@@ -40,3 +40,5 @@ local function add_note(record, note)
 end
 
 local ended = {D = true, F = true, C = true}
+-- Only these are made ready and claimed. Half of a script may have left others in the way (mend.lua).
+local waits = {S = true, Y = true, Q = true}

@@ -6,15 +6,15 @@ local function verdict(record, worker)
   return 'STALE'
 end
 
-local function put_back(prefix, id, score, queue, item, now, record)
+local later = {S = true, Y = true}
+
+local function put_back(prefix, item, hold)
+  local score, queue = string.match(hold, '^%d+|%d|(-?%d+)|(.*)$')
   if item.state == 'Q' then
-    make_ready(prefix, id, queue, score)
-  elseif item.state == 'S' or item.state == 'Y' then
-    record.due = whole(now + item.delay)
-    redis.call('ZADD', prefix .. 's', record.due, id)
-    if item.refund then redis.call('HSET', prefix .. 'f', id, score .. '|' .. queue) end
-  elseif ended[item.state] then
-    record.finished = whole(now)
+    make_ready(prefix, item.id, queue, score)
+  elseif item.due then
+    redis.call('ZADD', prefix .. 's', item.due, item.id)
+    if item.refund then redis.call('HSET', prefix .. 'f', item.id, score .. '|' .. queue) end
   end
 end
 
@@ -32,14 +32,17 @@ local function with_end(text, item, now, worker)
   return version, table.concat({item.state, version, counts, worker, times, whole(now), '', item.reason}, '|') .. record.history
 end
 
-local function with_changes(prefix, text, hold, item, now, worker)
+local function with_changes(text, item, now, worker)
   local record = parse(text)
   if record.state ~= 'R' or record.worker ~= worker then return nil end
-  local score, queue = string.match(hold, '^%d+|%d|(-?%d+)|(.*)$')
   record.state, record.reason, record.due = item.state, item.reason, ''
   if item.refund then record.attempt = record.attempt - 1 end
   if item.note ~= '' then add_note(record, item.note) end
-  put_back(prefix, item.id, score, queue, item, now, record)
+  if later[item.state] then
+    item.due = whole(now + item.delay)
+    record.due = item.due
+  end
+  if ended[item.state] then record.finished = whole(now) end
   touch(record, now)
   return whole(record.version), format(record)
 end
@@ -54,7 +57,7 @@ local function settle(prefix, worker, now, items)
     local version, new
     if not seen[item.id] and string.match(hold, '^%d+') == item.token then
       version, new = with_end(text or '', item, now, worker)
-      if not version then version, new = with_changes(prefix, text, hold, item, now, worker) end
+      if not version then version, new = with_changes(text, item, now, worker) end
     end
     if seen[item.id] then
       answers[index] = 'DUP'
@@ -67,11 +70,20 @@ local function settle(prefix, worker, now, items)
       written[#written + 1] = new
       marked[#marked + 1] = version
       marked[#marked + 1] = item.id
+    end
+  end
+  -- The records first: where a server applies the beginning of a script only, nothing that was reported is forgotten.
+  call_in_chunks('HSET', prefix .. 'h', written, 500)
+  for index, item in ipairs(items) do
+    if answers[index] ~= 'OK' then
+      -- Nothing has ended here.
+    elseif ended[item.state] then
       expire(prefix, item.id, item.state, now)
+    else
+      put_back(prefix, item, held[index])
     end
   end
   call_in_chunks('HDEL', prefix .. 'w:' .. worker, released, 500)
-  call_in_chunks('HSET', prefix .. 'h', written, 500)
   mark(prefix, marked)
   return answers
 end

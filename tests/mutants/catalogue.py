@@ -860,13 +860,6 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("snooze", "{S = true, Y = true}", "{Y = true}", "A postponed job is lost."),
         ("retry", "{S = true, Y = true}", "{S = true}", "A job that is to be retried is lost."),
         ("shown-due", "    record.due = item.due\n", "", "Nobody learns when a retry is due."),
-        (
-            "order",
-            "  call_in_chunks('HSET', prefix .. 'h', written, 500)\n",
-            "  call_in_chunks('HDEL', prefix .. 'w:' .. worker, released, 500)\n"
-            "  call_in_chunks('HSET', prefix .. 'h', written, 500)\n",
-            "Half of a script forgets what was reported.",
-        ),
         ("delay", "whole(now + item.delay)", "whole(now)", "Retries come at once."),
         (
             "retry-place",

@@ -50,11 +50,14 @@ def context() -> Context:
 
 
 def _make_what_is_kept() -> None:
-    for handler in (caches, compat.task_backends):
-        for alias in handler:
-            # Whoever uses what is misconfigured is told then.
-            with suppress(Exception):
-                handler[alias]
+    # Whoever uses what is misconfigured is told then.
+    for alias in caches:
+        with suppress(Exception):
+            caches[alias]
+    # Also the one that is there without any setting.
+    for alias in {*compat.configured_aliases(), compat.default_alias()}:
+        with suppress(Exception):
+            compat.get_backend(alias)
 
 
 def _note(*, connection: Any, **_: object) -> None:

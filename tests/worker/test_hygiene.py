@@ -12,7 +12,7 @@ from django.core.cache import caches
 from django.db import connection, connections
 from django.utils import translation
 
-from django_backie.compat import task_backends
+from django_backie.compat import IMPLICIT_ALIAS, get_backend, task_backends
 from django_backie.worker import hygiene
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -116,6 +116,16 @@ def test_a_thread_makes_its_caches_and_task_backends_once() -> None:
     assert all(one is other for one, other in zip(first, second, strict=True))
     (another, _), _ = in_a_thread(work)
     assert another is not first[0], "many caches are not for several threads"
+
+
+def test_a_thread_makes_the_backend_once_that_needs_no_setting(settings: Any) -> None:
+    settings.TASKS = {}
+
+    def work() -> list[Any]:
+        return [hygiene.context().run(get_backend, IMPLICIT_ALIAS) for _ in range(2)]
+
+    first, second = in_a_thread(work)
+    assert first is second
 
 
 def test_what_an_attempt_sets_ends_with_it() -> None:

@@ -104,13 +104,23 @@ def test_a_cancelled_async_job_may_clean_up(backend: Any, tmp_path: Any) -> None
     assert (result.state, result.attempts) == (State.READY, 0)
 
 
-def test_async_jobs_that_are_stopped_before_they_begin_are_handed_back(backend: Any, tmp_path: Any) -> None:
-    executor = Executor(backend)
+def loop_of(backend: Any, size: int) -> tuple[LoopPool, list[Finished]]:
+    """Return a loop, and what it reports."""
     reported: list[Finished] = []
-    pool = LoopPool(3, executor, reported.append, Board(3), 0)
-    amark.delay_many([(str(tmp_path / "marks"), "x", 60)] * 3)
+    return LoopPool(size, Executor(backend), reported.append, Board(size), 0), reported
+
+
+def taken(backend: Any, count: int) -> list[Attempt]:
+    """Return the attempts of so many jobs that a worker has leased."""
     backend.broker.join("w")
-    attempts = [executor.open(lease, "w") for lease in backend.broker.turn("w", limit=3).leases]
+    attempts = [Executor(backend).open(lease, "w") for lease in backend.broker.turn("w", limit=count).leases]
+    return [attempt for attempt in attempts if isinstance(attempt, Attempt)]
+
+
+def test_async_jobs_that_are_stopped_before_they_begin_are_handed_back(backend: Any, tmp_path: Any) -> None:
+    pool, reported = loop_of(backend, 3)
+    amark.delay_many([(str(tmp_path / "marks"), "x", 60)] * 3)
+    attempts = taken(backend, 3)
     pool.submit(attempts[:2])
     pool.interrupt_all()  # in the same turn of the loop, or the next
     pool.submit(attempts[2:])
@@ -122,12 +132,9 @@ def test_async_jobs_that_are_stopped_before_they_begin_are_handed_back(backend: 
 
 def test_more_async_jobs_than_the_loop_can_hold_are_handed_back(backend: Any, tmp_path: Any) -> None:
     """A lost reply that is repaired brings as many as were asked for once more."""
-    executor = Executor(backend)
-    reported: list[Finished] = []
-    pool = LoopPool(2, executor, reported.append, Board(2), 0)
+    pool, reported = loop_of(backend, 2)
     amark.delay_many([(str(tmp_path / "marks"), "x", 0.2)] * 5)
-    backend.broker.join("w")
-    pool.submit([executor.open(lease, "w") for lease in backend.broker.turn("w", limit=5).leases])
+    pool.submit(taken(backend, 5))
     until(lambda: len(reported) == 5)
     pool.stop()
     assert Counter(finished.ending.state for finished in reported) == {State.READY: 3, State.SUCCESSFUL: 2}

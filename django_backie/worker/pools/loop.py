@@ -83,23 +83,24 @@ class LoopPool:
     def _begin(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
             # More than there is room for come where a lost reply was repaired.
-            if self._is_interrupted or len(self._tasks) >= self.size or not attempt.hold.is_sure():
+            if self._is_interrupted or not self._free or not attempt.hold.is_sure():
                 self._report(self._executor.interrupted(attempt))
                 continue
             # A context of its own: what a job sets there, such as language and time zone, does not leak into others.
-            task = asyncio.get_running_loop().create_task(self._run(attempt), context=hygiene.context())
+            slot = self._free.pop()
+            task = asyncio.get_running_loop().create_task(self._run(slot, attempt), context=hygiene.context())
             # The loop itself holds only weak references to its tasks.
             self._tasks.add(task)
-            task.add_done_callback(functools.partial(self._forget, attempt))
+            task.add_done_callback(functools.partial(self._forget, slot, attempt))
 
-    def _forget(self, attempt: Attempt, task: asyncio.Task[None]) -> None:
+    def _forget(self, slot: int, attempt: Attempt, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if task.cancelled():
             # Before its first step: nothing of _run() was executed.
+            self._free.append(slot)
             self._report(self._executor.interrupted(attempt))
 
-    async def _run(self, attempt: Attempt) -> None:
-        slot = self._free.pop()
+    async def _run(self, slot: int, attempt: Attempt) -> None:
         attempt.on_start = functools.partial(self._note_start, slot, attempt)
         try:
             if self._clock.monotonic() - self._cleaned >= HYGIENE_INTERVAL:

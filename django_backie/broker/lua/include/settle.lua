@@ -72,7 +72,7 @@ local function settle(prefix, worker, now, items)
       marked[#marked + 1] = item.id
     end
   end
-  -- The records first: where a server applies the beginning of a script only, nothing that was reported is forgotten.
+  -- The records first: where a server applies the beginning of a script only, no hold has gone without its attempt's end.
   call_in_chunks('HSET', prefix .. 'h', written, 500)
   for index, item in ipairs(items) do
     if answers[index] ~= 'OK' then

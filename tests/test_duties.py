@@ -22,7 +22,7 @@ from django_backie.core.states import State
 from django_backie.duties.base import LONGEST_PAUSE, Bell, Rota
 from django_backie.duties.mirror import Mirror
 from django_backie.duties.prune import Prune
-from django_backie.duties.reconcile import AGAIN_AFTER, SLOW_TURN, Reconcile
+from django_backie.duties.reconcile import AGAIN_AFTER, TURN, Reconcile
 from django_backie.duties.recover import Recover
 from django_backie.duties.relay import Relay
 from django_backie.duties.release import Release
@@ -534,7 +534,7 @@ def test_a_slow_pass_lets_the_other_duties_have_their_turn(backend: Any, monkeyp
     restore = outbox.restore
 
     def slowly(*args: Any) -> int:
-        clock.time += SLOW_TURN + 0.1
+        clock.time += TURN + 0.1
         return restore(*args)
 
     monkeypatch.setattr(outbox, "restore", slowly)
@@ -544,6 +544,65 @@ def test_a_slow_pass_lets_the_other_duties_have_their_turn(backend: Any, monkeyp
 
     assert brought_back[:3] == [1, 1, 1]
     assert duty.tick() == Reconcile.interval, "the next pass is in a minute"
+
+
+def test_a_full_pass_lets_the_mirror_have_its_turn(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(CREATED + 60)
+    duty = settled(backend, clock)
+    push(backend, *(make_job() for _ in range(3)))
+    Mirror(backend).tick()
+    wipe(backend)
+    monkeypatch.setattr(outbox, "BATCH", 1)
+    restore = outbox.restore
+
+    def slowly(*args: Any) -> int:
+        clock.time += TURN + 0.1
+        return restore(*args)
+
+    monkeypatch.setattr(outbox, "restore", slowly)
+    turns = [(duty.tick(), len(ready(backend)), epoch.look(backend.broker).has_changed) for _ in range(4)]
+
+    assert turns == [(0.0, 1, True), (0.0, 1, True), (0.0, 1, True), (Reconcile.interval, 0, False)]
+
+
+def test_a_full_pass_begins_anew_where_the_server_changes_in_the_midst_of_it(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeClock(CREATED + 60)
+    duty = settled(backend, clock)
+    push(backend, *(make_job() for _ in range(2)))
+    Mirror(backend).tick()
+    monkeypatch.setattr(outbox, "BATCH", 1)
+    restore = outbox.restore
+
+    def slowly(*args: Any) -> int:
+        clock.time += TURN + 0.1
+        return restore(*args)
+
+    monkeypatch.setattr(outbox, "restore", slowly)
+    for server in ("second", "third"):
+        wipe(backend)
+        monkeypatch.setattr(epoch, "look", lambda broker, server=server: epoch.Epoch(server, broker.client.get("x")))
+        assert duty.tick() == 0.0
+    assert len(ready(backend)) == 1
+    duty.tick()
+    duty.tick()
+
+    assert len(ready(backend)) == 1
+    assert backend.broker.client.get(backend.broker.keys["epoch"]) == "third"
+
+
+def test_half_of_a_change_is_put_right_where_the_server_does_not_tell_who_it_is(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epoch, "look", lambda _: epoch.Epoch(None, None))
+    job = make_job()
+    push(backend, job)
+    backend.broker.client.zrem(backend.broker.keys.queue("default"), job.id)
+    Reconcile(backend, FakeClock(CREATED)).tick()
+    backend.broker.tick(0)
+
+    assert ready(backend) == [job.id]
 
 
 def test_a_slow_pass_that_the_broker_broke_off_begins_once_more(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,7 +46,7 @@ def script_commands() -> set[str]:
     lua = files("django_backie.broker") / "lua"
     scripts = [path for room in (lua, lua / "include") for path in room.iterdir() if path.name.endswith(".lua")]
     texts = [path.read_text() for path in scripts]
-    found = (re.findall(r"""(?:redis\.p?call|call_in_chunks)\(["'](\w+)""", text) for text in texts)
+    found = (re.findall(r"""(?:redis\.p?call|call_in_chunks|call_for_each)\(["'](\w+)""", text) for text in texts)
     return {command.lower() for commands in found for command in commands}
 
 

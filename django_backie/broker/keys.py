@@ -15,6 +15,7 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``d``                 zset     jobs that changed since they were last mirrored, by version
 ``x``                 zset     ended jobs of a namespace without a mirror, by expiry
 ``e``                 zset     tombstones of erased jobs, by expiry
+``g``                 zset     failed and cancelled jobs that have left Redis, by the version of their end; ten minutes
 ``qs``                set      names of the queues
 ``k:<queue>``, ``k``  zset     wake-up markers of one queue, of all queues
 ``kn``                zset     wake-up marker for workers that exclude queues: there is a new queue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Protocol
 
 from django.db import DatabaseError, InterfaceError, close_old_connections
@@ -13,6 +13,9 @@ from ..clock import SYSTEM, Clock
 from ..exceptions import BrokerError
 
 logger = logging.getLogger("django_backie.duties")
+
+# Work that lets others have their turn after each page; it answers how many jobs it has changed.
+Pages = Generator[None, None, int]
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 10.0
@@ -27,16 +30,31 @@ class Duty(Protocol):
         """Do what is due and return the seconds until the next time."""
 
 
-def on_each(databases: Iterable[str], work: Callable[[str], object], what: str) -> bool:
-    """Do some work on each database; one that is down does not hold up the others. Tell whether all went well."""
-    is_well = True
+def on_each(databases: Iterable[str], work: Callable[[str], object], what: str) -> None:
+    """Do some work on each database; one that is down does not hold up the others."""
     for alias in databases:
         try:
             work(alias)
         except (DatabaseError, InterfaceError) as error:
-            logger.warning("%s: %r is left out for now: %s", what, alias, error)
+            _leave_out(alias, what, error)
+
+
+def pages_of_each(
+    databases: Iterable[str], pages: Callable[[str], Pages], what: str
+) -> Generator[None, None, tuple[int, bool]]:
+    """Do the same for work that goes on page by page; return the sum of its answers, and whether all went well."""
+    count, is_well = 0, True
+    for alias in databases:
+        try:
+            count += yield from pages(alias)
+        except (DatabaseError, InterfaceError) as error:
+            _leave_out(alias, what, error)
             is_well = False
-    return is_well
+    return count, is_well
+
+
+def _leave_out(alias: str, what: str, error: Exception) -> None:
+    logger.warning("%s: %r is left out for now: %s", what, alias, error)
 
 
 class Bell:

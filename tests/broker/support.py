@@ -104,6 +104,11 @@ def far_future() -> float:
     return time.time() + HOUR
 
 
+def far_version(broker: RedisBroker) -> int:
+    """Return a version that no job has yet."""
+    return now_ms(broker) + 1_000_000
+
+
 def vanish(broker: RedisBroker, worker: str = WORKER) -> None:
     """Let a worker's lease lapse and be noticed: nobody has seen it die, or knows what it had started."""
     lapse(broker, worker)

@@ -24,6 +24,17 @@ def test_what_has_ended_leaves_redis(broker: RedisBroker, state: State) -> None:
     assert marked(broker) == {}
 
 
+def test_the_last_hundred_thousand_that_failed_are_remembered(broker: RedisBroker) -> None:
+    broker.client.zadd(broker.keys["g"], {f"old-{number:06}": number for number in range(99_999)})
+    for job_id in "ab":
+        run(broker, job_id, State.FAILED)
+    mirror(broker)
+
+    assert broker.client.zcard(broker.keys["g"]) == 100_000
+    assert broker.client.zrange(broker.keys["g"], 0, 0) == ["old-000001"]
+    assert broker.enqueue(jobs("ab")) == [False, False]
+
+
 @pytest.mark.parametrize("state", [State.READY, State.SCHEDULED, State.RETRYABLE, State.BLOCKED])
 def test_what_has_not_ended_stays(broker: RedisBroker, state: State) -> None:
     run(broker, "a", state, delay=HOUR)

@@ -48,6 +48,25 @@ def test_a_job_that_has_ended_but_is_not_mirrored_yet_does_not_run_again(broker:
     assert order(broker) == []
 
 
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+def test_a_push_that_comes_late_does_not_run_what_has_failed(broker: RedisBroker, state: State) -> None:
+    run(broker, "b", state)
+    broker.done(marked(broker))
+
+    assert broker.enqueue(jobs("abc")) == [True, False, True]
+    assert broker.missing(["b"]) == ["b"]
+    assert order(broker) == ["a", "c"]
+
+
+def test_a_cancelled_job_that_never_ran_is_not_brought_back_by_its_late_push(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    broker.cancel(["a"])
+    broker.done(marked(broker))
+
+    assert broker.enqueue([job("a")]) == [False]
+    assert order(broker) == []
+
+
 def test_no_jobs_are_no_error(broker: RedisBroker) -> None:
     assert broker.enqueue([]) == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_backie.broker.redis import RedisBroker
+from django_backie.broker.redis import RedisBroker, Restored
 from django_backie.core.states import State
 
 from .support import (
@@ -13,6 +13,7 @@ from .support import (
     claim,
     end,
     far_future,
+    far_version,
     job,
     jobs,
     marked,
@@ -99,12 +100,15 @@ def test_a_tombstone_stands_for_an_hour(broker: RedisBroker) -> None:
     assert broker.client.zscore(broker.keys["e"], "a") - now_ms(broker) == pytest.approx(HOUR * 1000, abs=1000)
 
 
-def test_former_tombstones_are_cleared_away(broker: RedisBroker) -> None:
-    broker.erase(["old", "young"])
-    broker.client.zadd(broker.keys["e"], {"old": 1})
-    broker.erase(["new"])
+@pytest.mark.parametrize("revive", [False, True])
+def test_a_push_that_comes_late_does_not_bring_an_erased_job_back(broker: RedisBroker, revive: bool) -> None:
+    broker.enqueue(jobs("ab"))
+    broker.erase(["a"])
 
-    assert sorted(broker.client.zrange(broker.keys["e"], 0, -1)) == ["new", "young"]
+    assert broker.enqueue(jobs("ca")) == [True, False]
+    assert broker.restore([Restored("a", job("a").body, version=far_version(broker))], revive=revive) == [0]
+    assert traces(broker, "a") == []
+    assert order(broker) == ["b", "c"]
 
 
 def test_nothing_is_marked_for_the_mirror(broker: RedisBroker) -> None:

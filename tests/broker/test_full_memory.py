@@ -204,6 +204,14 @@ def test_done_lets_the_ended_go(broker: RedisBroker) -> None:
         assert (marked(broker), broker.missing(["a"])) == ({}, ["a"])
 
 
+def test_done_remembers_what_failed(broker: RedisBroker) -> None:
+    run(broker, "a", State.FAILED)
+    versions = marked(broker)
+    with full(broker):
+        assert broker.done(versions) == []
+    assert broker.enqueue([job("a")]) == [False]
+
+
 def test_drop_removes_what_has_ended_by_its_row(broker: RedisBroker) -> None:
     broker.enqueue([job("a")])
     claim(broker)

@@ -7,7 +7,7 @@ from django_backie.broker.redis import RedisBroker
 from django_backie.core.states import State
 
 from .conftest import documented_names
-from .support import HOUR, claim, end, far_future, job, jobs, make_due, run, without_mirror
+from .support import HOUR, claim, end, far_future, job, jobs, make_due, marked, run, without_mirror
 
 
 def test_all_keys_of_a_namespace_share_one_hash_tag() -> None:
@@ -25,8 +25,8 @@ def test_two_namespaces_never_share_a_key() -> None:
 
 def test_every_documented_key_is_used_and_no_other(broker: RedisBroker) -> None:
     """The whole life of several jobs; the fixture of this package looks for undocumented names in every test."""
-    broker.enqueue([*jobs("abcdef"), job("later", run_after=far_future())])
-    leases = claim(broker, 5)
+    broker.enqueue([*jobs("abcdefg"), job("later", run_after=far_future())])
+    leases = claim(broker, 4)
     end(broker, leases[0])
     end(broker, leases[1], State.SCHEDULED, refund=True, delay=HOUR)
     broker.erase(["c"])
@@ -35,6 +35,8 @@ def test_every_documented_key_is_used_and_no_other(broker: RedisBroker) -> None:
     broker.keep("server")
     other = without_mirror(broker)
     other.cancel(["f"])
+    broker.cancel(["g"])
+    broker.done({"g": marked(broker)["g"]})
 
     found = {key.removeprefix(broker.keys.prefix) for key in broker.client.scan_iter(f"{broker.keys.prefix}*")}
 
@@ -51,6 +53,16 @@ def test_a_namespace_whose_work_is_done_keeps_no_jobs(broker: RedisBroker) -> No
     end(broker, claim(broker)[0], State.FAILED)
     broker.leave("w1")
     broker.done({snapshot.id: snapshot.version for snapshot in broker.take(100)})
+
+    left = {key.removeprefix(broker.keys.prefix) for key in broker.client.scan_iter(f"{broker.keys.prefix}*")}
+
+    assert left == {"qs", "seq", "k", "kn", "k:default", "g"}
+
+
+def test_a_namespace_in_which_all_went_well_remembers_no_job(broker: RedisBroker) -> None:
+    run(broker, "a")
+    broker.leave("w1")
+    broker.done(marked(broker))
 
     left = {key.removeprefix(broker.keys.prefix) for key in broker.client.scan_iter(f"{broker.keys.prefix}*")}
 

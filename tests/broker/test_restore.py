@@ -190,3 +190,39 @@ def test_the_next_version_is_larger_than_the_rows_whatever_the_clock_says(broker
     ahead = now_ms(broker) + 3_600_000
 
     assert broker.restore([remembered("a", version=ahead)]) == [ahead + 1]
+
+
+@pytest.mark.parametrize("state", [State.FAILED, State.CANCELLED])
+@pytest.mark.parametrize("revive", [False, True])
+def test_a_row_older_than_the_end_of_its_job_brings_nothing_back(
+    broker: RedisBroker, state: State, revive: bool
+) -> None:
+    run(broker, "a", state)
+    version = marked(broker)["a"]
+    broker.done(marked(broker))
+
+    assert broker.restore([remembered("b"), remembered("a", version=version - 1)], revive=revive)[1] == 0
+    assert broker.missing(["a"]) == ["a"]
+    assert order(broker) == ["b"]
+
+
+def test_a_failed_job_that_has_left_is_retried_as_its_row_shows_it(broker: RedisBroker) -> None:
+    run(broker, "a", State.FAILED)
+    version = marked(broker)["a"]
+    broker.done(marked(broker))
+
+    (revived,) = broker.restore([remembered("a", version=version)], revive=True)
+
+    assert revived > version
+    assert order(broker) == ["a"]
+
+
+def test_a_retried_job_comes_back_after_a_loss(broker: RedisBroker) -> None:
+    run(broker, "a", State.FAILED)
+    version = marked(broker)["a"]
+    broker.done(marked(broker))
+    (revived,) = broker.restore([remembered("a", version=version)], revive=True)
+    broker.client.delete(*(broker.keys[name] for name in ("b", "h", "q:default", "d")))
+
+    assert broker.restore([remembered("a", version=revived)]) > [revived]
+    assert order(broker) == ["a"]

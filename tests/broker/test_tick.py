@@ -44,6 +44,16 @@ def test_due_jobs_are_promoted_in_the_order_of_their_times(broker: RedisBroker) 
     assert order(broker) == ["b", "a"]
 
 
+def test_tombstones_are_cleared_away_in_time(broker: RedisBroker) -> None:
+    now = now_ms(broker)
+    broker.client.zadd(broker.keys["e"], {"past": now - 1, "future": now + 60_000})
+    broker.client.zadd(broker.keys["g"], {"past": now - 600_001, "recent": now - 590_000})
+    broker.tick()
+
+    assert broker.client.zrange(broker.keys["e"], 0, -1) == ["future"]
+    assert broker.client.zrange(broker.keys["g"], 0, -1) == ["recent"]
+
+
 def test_a_promoted_job_takes_its_place_by_priority(broker: RedisBroker) -> None:
     broker.enqueue([job("high", priority=7, run_after=far_future()), job("normal")])
     make_due(broker, "high")

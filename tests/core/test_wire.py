@@ -37,7 +37,12 @@ jobs = st.builds(
     make_job,
     task=st.sampled_from(["shop.tasks.send", "läden.tasks.send", 'a"b']),
     args=st.lists(st.none() | st.integers() | st.text(max_size=5), max_size=2),
-    kwargs=st.dictionaries(st.text(max_size=3), st.booleans() | st.lists(st.integers(), max_size=2), max_size=2),
+    # "__t" marks what is not plain JSON; a name like it is escaped (test_jsonic.py).
+    kwargs=st.dictionaries(
+        st.text(max_size=3).filter(lambda name: name != "__t"),
+        st.booleans() | st.lists(st.integers(), max_size=2),
+        max_size=2,
+    ),
     created=st.floats(0, 4e9),
     run_after=st.none() | st.floats(0, 4e9),
     options=st.builds(

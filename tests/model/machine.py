@@ -14,7 +14,7 @@ from django_backie.core.states import State
 
 from ..broker.support import NOTE, job
 from .clocked import ClockedBroker, view
-from .reference import LEASE, START, Job, Reference
+from .reference import LEASE, OVER, START, Job, Reference
 
 IDS = list("abcdefg")
 QUEUES = ["default", "mail|1"]
@@ -103,7 +103,7 @@ class Machine(RuleBasedStateMachine):
         wait=times,
         attempt=st.integers(0, 3),
         crashes=st.integers(0, 2),
-        ahead=st.sampled_from([-1, 1, 1_000_000]),
+        ahead=st.sampled_from([-100_000, -1, 1, 1_000_000]),
         revive=st.booleans(),
     )
     def restore(
@@ -286,6 +286,7 @@ class Machine(RuleBasedStateMachine):
         last = self.model.last_tick or 0
         found = [job.waits_until for job in self.model.jobs.values() if job.waits_until is not None]
         found += [*self.model.leases.values(), *self.model.tombstones.values(), *self.model.expiring.values()]
+        found += [version + OVER for version in self.model.over.values()]
         found += [last + 900, last + LEASE * 2 // 3]
         return sorted({moment for moment in found if moment >= self.model.now})
 

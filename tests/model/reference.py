@@ -21,6 +21,7 @@ CRASH_DELAY = 30_000
 CRASH_LIMIT = 3
 ASIDE = 1000
 TOMBSTONE = 3_600_000
+OVER = 600_000
 MOST_NOTES = 50
 DAY = 86_400_000
 KEEP = {"D": 7 * DAY, "F": 30 * DAY, "C": 30 * DAY}
@@ -108,6 +109,7 @@ class Reference:
         self.marks: dict[str, int] = {}
         self.expiring: dict[str, int] = {}
         self.tombstones: dict[str, int] = {}
+        self.over: dict[str, int] = {}
         self.queues: set[str] = set()
         self.markers: set[str] = set()
         self.last_tick: int | None = None
@@ -119,7 +121,7 @@ class Reference:
         return [self._add(job) for job in jobs]
 
     def _add(self, packed: Packed) -> Arrival:
-        if packed.id in self.jobs:
+        if packed.id in self.jobs or packed.id in self.tombstones or packed.id in self.over:
             return Arrival.PRESENT
         bound = self.bounds.get(packed.queue, self.bounds.get("*"))
         due = None if packed.run_after is None else round(packed.run_after * 1000)
@@ -172,6 +174,8 @@ class Reference:
         job = self.jobs.get(row.id)
         if job and not (revive and job.ended):
             return 0
+        if row.id in self.tombstones or self.over.get(row.id, 0) > row.version:
+            return 0
         _, queue, priority, *_ = row.body.split("\n")
         job = job or Job(row.id, queue, int(priority), row.body)
         job.queue, job.priority, job.body = queue, int(priority), row.body
@@ -194,7 +198,6 @@ class Reference:
     def erase(self, ids: Sequence[str]) -> int:
         if not ids:
             return 0
-        self.tombstones = {job_id: end for job_id, end in self.tombstones.items() if end > self.now}
         count = 0
         for job_id in ids:
             count += job_id in self.jobs
@@ -328,6 +331,8 @@ class Reference:
         promoted = self._promote()
         for job_id in [job_id for job_id, end in self.expiring.items() if end <= self.now]:
             del self.jobs[job_id], self.expiring[job_id]
+        self.tombstones = {job_id: end for job_id, end in self.tombstones.items() if end > self.now}
+        self.over = {job_id: version for job_id, version in self.over.items() if version > self.now - OVER}
         return Ticked(len(late), taken, promoted)
 
     # --- what the mirror does ---
@@ -341,6 +346,8 @@ class Reference:
         for job_id, version in versions.items():
             if self.marks.get(job_id) == version:
                 del self.marks[job_id]
+                if self.jobs[job_id].state in {"F", "C"}:
+                    self.over[job_id] = version
                 if self.jobs[job_id].ended:
                     del self.jobs[job_id]
         return [job_id for job_id in versions if job_id in self.tombstones]
@@ -479,6 +486,7 @@ class Reference:
             "marks": self.marks,
             "expiring": self.expiring,
             "tombstones": self.tombstones,
+            "over": self.over,
             "queues": self.queues,
             "markers": self.markers,
             "last tick": self.last_tick,

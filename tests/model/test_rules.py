@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from django_backie.broker.redis import Listener, Restored
-from django_backie.broker.replies import Ending, Lease, Ticked
+from django_backie.broker.replies import Arrival, Ending, Lease, Ticked
 from django_backie.core.job import Job, Packed
 from django_backie.core.options import Options
 from django_backie.core.outcome import Failed, Failure, Interrupted, Postponed, decide
 from django_backie.core.states import State
 
-from ..broker.support import NOTE, WORKER, claim, end, ids_of, job, jobs, marked, record
+from ..broker.support import NOTE, WORKER, claim, end, ids_of, job, jobs, marked, record, run
 from .clocked import ClockedBroker
-from .reference import CRASH_DELAY, LEASE, START, TOMBSTONE
+from .reference import CRASH_DELAY, LEASE, OVER, START, TOMBSTONE
 
 SECOND = 1000
 HOUR = 3600 * SECOND
@@ -549,10 +549,27 @@ def test_a_tombstone_warns_the_mirror_for_an_hour(broker: ClockedBroker) -> None
     broker.erase(["b"])
     assert broker.done(versions) == ["a"]
 
+    broker.tick()
+    assert broker.done(versions) == ["a"]
     later(broker, 1)
-    broker.erase(["c"])
+    broker.tick(0.0)
     assert broker.done(versions) == []
-    assert broker.done({"b": 1, "c": 1}) == ["b", "c"]
+    assert broker.done({"b": 1}) == ["b"]
+
+
+@pytest.mark.parametrize("ended", [State.FAILED, State.CANCELLED])
+def test_a_push_that_comes_ten_minutes_late_does_not_revive_what_failed(broker: ClockedBroker, ended: State) -> None:
+    run(broker, "a", ended)
+    version = marked(broker)["a"]
+    broker.done(marked(broker))
+    later(broker, version + OVER - 1 - broker.now)
+    broker.tick()
+    assert broker.enqueue([job("a")]) == [Arrival.PRESENT]
+    assert drain(broker) == []
+
+    later(broker, 1)
+    broker.tick(0.0)
+    assert broker.enqueue([job("a")]) == [Arrival.ADDED]
 
 
 @pytest.mark.parametrize("ended", [State.SUCCESSFUL, State.FAILED, State.CANCELLED])

@@ -68,11 +68,21 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "done.lua": [
         ("version", "redis.call('ZSCORE', d, id) == version", "true", "What changed since it was taken is lost."),
-        ("unfinished", "text and ended[string.sub(text, 1, 1)]", "text", "A mirrored retry is deleted."),
+        ("unfinished", "if ended[state] then over", "if state then over", "A mirrored retry is deleted."),
         ("mark", "call_in_chunks('ZREM', d, unchanged, 500)\n", "", "What is mirrored is mirrored again, for ever."),
         ("record", "call_in_chunks('HDEL', h, over, 500)\n", "", "Records of ended jobs pile up."),
         ("body", "call_in_chunks('HDEL', b, over, 500)\n", "", "Bodies of ended jobs pile up."),
         ("tombstone", "watch and redis.call('ZSCORE', e, id)", "false", "The mirror writes the row of an erased job."),
+        ("tomb-failed", "if state == 'F' or state ==", "if state ==", "A late push runs a failed job."),
+        ("tomb-cancelled", "state == 'F' or state == 'C'", "state == 'F'", "A late push runs a cancelled job."),
+        ("tomb-all", "if state == 'F' or state == 'C' then", "if state then", "Success costs memory."),
+        ("tomb", "if #entombed > 0 then entomb(entombed) end\n", "", "A late push runs what people have stopped."),
+        (
+            "tomb-version",
+            "= versions[index]\n",
+            "= '1'\n",
+            "A late retry brings back what has failed since.",
+        ),
     ],
     "drop.lua": [
         ("newer", ".version < version", ".version ~= version", "A job retried since is removed by its old row."),
@@ -93,8 +103,9 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "enqueue.lua": [
         ("memory", "local now = now_ms()\n", f"{FREE_WRITE}local now = now_ms()\n", "A full server takes more jobs."),
-        ("present", "if here[#answers + 1] or new[id]", "if new[id]", "A repeated push adds the job again."),
-        ("twice", "if here[#answers + 1] or new[id]", "if here[#answers + 1]", "A job comes twice with one push."),
+        ("present", "if here[#answers + 1] or tombs", "if tombs", "A repeated push adds the job again."),
+        ("twice", "tombs[#answers + 1] or new[id]", "tombs[#answers + 1]", "A job comes twice with one push."),
+        ("tomb", "or tombs[#answers + 1] or new", "or new", "A late push runs a cancelled or an erased job."),
         ("full", ">= most", "> most", "A queue takes one job more than it may."),
         ("own-bound", "bound_of[queue] or bound_of['*']", "bound_of['*']", "A queue's own bound does not count."),
         (
@@ -119,8 +130,9 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("queue", "    if not ready[queue] then note_queue(prefix, queue) end\n", "", "Nobody serves a new queue."),
         (
             "full-present",
-            "  if here[#answers + 1] or new[id] then",
-            "  if not (not is_later and is_full(queue, #line / 2)) and (here[#answers + 1] or new[id]) then",
+            "  if here[#answers + 1] or tombs",
+            "  if not is_later and is_full(queue, #line / 2) then answers[#answers + 1] = 2\n"
+            "  elseif here[#answers + 1] or tombs",
             "A repeated push is told it is too late.",
         ),
         ("full-coming", " + coming >= most", " >= most", "A queue takes more than it may of one push."),
@@ -149,8 +161,6 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "The mirror writes an erased row again.",
         ),
         ("tombstone-short", "now + 3600000", "now + 360000", "A slow mirror writes an erased row again."),
-        ("tombstones", "redis.call('ZREMRANGEBYSCORE', e, '-inf', whole(now))\n", "", "Tombstones pile up."),
-        ("tombstones-all", "'-inf', whole(now))", "'-inf', '+inf')", "The next erasure removes all tombstones."),
         ("body", "  redis.call('HDEL', b, id)\n", "", "The arguments that were to be erased stay."),
         ("record", "  redis.call('HDEL', h, id)\n", "", "The record stays."),
         ("place", "  redis.call('HDEL', f, id)\n", "", "Its own place stays."),
@@ -327,6 +337,8 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
     "restore.lua": [
         ("memory", "local now = now_ms()\n", f"{FREE_WRITE}local now = now_ms()\n", "A full server takes more jobs."),
         ("here", "if is_here and not", "if false and not", "Live jobs come a second time."),
+        ("tomb", " or tomb and tomb > tonumber(ARGV[at + 6])", "", "A late retry runs what has failed since."),
+        ("tomb-always", "tomb and tomb > tonumber(ARGV[at + 6])", "tomb", "What has failed cannot be retried."),
         (
             "half",
             "    if not is_here then record = parse(false) end\n",
@@ -354,7 +366,12 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("ended", "revive == '1' and ended[record.state]", "false", "A failed job cannot be retried."),
         ("attempt", "= tonumber(ARGV[at + 3]), tonumber", "= 0, tonumber", "Attempts are counted anew after a loss."),
         ("crashes", "tonumber(ARGV[at + 4])", "0", "A poison pill lives on after each loss of Redis."),
-        ("row", "tonumber(ARGV[at + 6])", "0", "Behind a clock that lags, the row refuses all news."),
+        (
+            "row",
+            "record.version, tonumber(ARGV[at + 6])",
+            "record.version, 0",
+            "Behind a clock that lags, the row refuses all news.",
+        ),
         ("version", TOUCH, "", "The mirror takes the job for one that has ended."),
         ("history", "if record.history == '' then", "if false then", "What happened before the loss is forgotten."),
         ("own-history", "if record.history == '' then", "if true then", "What only Redis remembers is forgotten."),
@@ -421,6 +438,10 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("expired-body", "  redis.call('HDEL', b, unpack(expired))\n", "", "Without a mirror bodies pile up."),
         ("expired-record", "  redis.call('HDEL', h, unpack(expired))\n", "", "Without a mirror records pile up."),
         ("expiry", "  redis.call('ZREM', x, unpack(expired))\n", "", "What has expired is deleted again, for ever."),
+        ("tombs-erased", "redis.call('ZREMRANGEBYSCORE', e, '-inf', whole(now))\n", "", "Tombstones pile up."),
+        ("tombs-erased-all", "e, '-inf', whole(now)", "e, '-inf', '+inf'", "The mirror writes erased rows again."),
+        ("tombs", "redis.call('ZREMRANGEBYSCORE', g, '-inf', whole(now - 600000))\n", "", "Failures pile up."),
+        ("tombs-short", "whole(now - 600000)", "whole(now - 60000)", "A push that hung for minutes runs a failed job."),
         ("expire-early", "x, '-inf', whole(now)", "x, '-inf', '+inf'", "Without a mirror results are gone at once."),
     ],
     "turn.lua": [
@@ -935,6 +956,13 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("record", "  call_in_chunks('HSET', prefix .. 'h', written, 500)\n", "", "A result is lost."),
         ("mark", "  mark(prefix, marked)\n", "", "No result ever reaches its row."),
         ("refund-sign", "ARGV[at + 3] == '1'", "ARGV[at + 3] ~= '1'", "Failures are free and stops are charged."),
+    ],
+    "include/tombs.lua": [
+        ("erased", "erased[index] and math.huge or ", "", "A late push runs an erased job."),
+        ("for-ever", "math.huge", "1", "A late retry runs an erased job."),
+        ("over", "tonumber(over[index] or nil)", "nil", "A late push runs a failed job."),
+        ("most", "if surplus > 0 then", "if false then", "Where everything fails, Redis grows."),
+        ("oldest", "g, 0, surplus - 1", "g, 0, surplus", "The last failures but one too few are remembered."),
     ],
     "include/time.lua": [
         ("milliseconds", " + math.floor(tonumber(time[2]) / 1000)", "", "Time stands still within a second."),

@@ -1,20 +1,29 @@
 -- Un-mark mirrored jobs unless they have changed again; what has ended leaves Redis, the row is its record now.
--- keys: d b h e
+-- keys: d b h e g
 -- args: prefix
--- include: time record
+-- include: time record tombs
 -- The rest: id and version for each job.
 -- Answers the ids among them that were erased meanwhile: their rows must go.
 begin_with_a_free_write(prefix)
-local erased, unchanged, over = {}, {}, {}
+local erased, unchanged, versions, over, entombed = {}, {}, {}, {}, {}
 local watch = redis.call('EXISTS', e) == 1
 for at = first, #ARGV, 2 do
   local id, version = ARGV[at], ARGV[at + 1]
   if watch and redis.call('ZSCORE', e, id) then erased[#erased + 1] = id end
-  if redis.call('ZSCORE', d, id) == version then unchanged[#unchanged + 1] = id end
+  if redis.call('ZSCORE', d, id) == version then
+    unchanged[#unchanged + 1] = id
+    versions[#versions + 1] = version
+  end
 end
 for index, text in pairs(fetch(h, unchanged)) do
-  if text and ended[string.sub(text, 1, 1)] then over[#over + 1] = unchanged[index] end
+  local state = text and string.sub(text, 1, 1)
+  if ended[state] then over[#over + 1] = unchanged[index] end
+  if state == 'F' or state == 'C' then
+    entombed[#entombed + 1] = versions[index]
+    entombed[#entombed + 1] = unchanged[index]
+  end
 end
+if #entombed > 0 then entomb(entombed) end
 call_in_chunks('ZREM', d, unchanged, 500)
 call_in_chunks('HDEL', h, over, 500)
 call_in_chunks('HDEL', b, over, 500)

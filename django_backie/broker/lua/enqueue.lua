@@ -1,10 +1,10 @@
--- Add jobs; one that is here already is left alone.
--- keys: b s seq
+-- Add jobs; one that is here already is left alone, and one that has been here and has failed, or was cancelled or erased.
+-- keys: b s seq e g
 -- args: prefix bounds keep keep_failed
--- include: time mark place
+-- include: time mark place tombs
 -- Five arguments a job: id, queue, priority, run after in ms since the epoch (or empty), body.
 -- Bounds: the most ready jobs of a queue, as JSON of queue ("*": any other) -> number, or empty.
--- Answers per job: 1 added, 0 already here, 2 refused because its queue is full.
+-- Answers per job: 1 added, 0 already here or over, 2 refused because its queue is full.
 local now = now_ms()
 local bound_of = bounds ~= '' and cjson.decode(bounds) or {}
 
@@ -15,7 +15,7 @@ end
 
 local answers, marked, ready, bodies, ids, version = {}, {}, {}, {}, {}, whole(now)
 for at = first, #ARGV, 5 do ids[#ids + 1] = ARGV[at] end
-local here, new = fetch(b, ids), {}
+local here, tombs, new = fetch(b, ids), tombs_of(ids), {}
 -- Numbers for all of them at once; those that are not used are no harm.
 local sequence = redis.call('INCRBY', seq, #ids) - #ids
 for at = first, #ARGV, 5 do
@@ -23,7 +23,7 @@ for at = first, #ARGV, 5 do
   local is_later = due ~= '' and tonumber(due) > now
   local line = ready[queue] or {}
   sequence = sequence + 1
-  if here[#answers + 1] or new[id] then
+  if here[#answers + 1] or tombs[#answers + 1] or new[id] then
     answers[#answers + 1] = 0
   elseif not is_later and is_full(queue, #line / 2) then
     answers[#answers + 1] = 2

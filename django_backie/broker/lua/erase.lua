@@ -6,8 +6,6 @@
 -- Answers the number of jobs that were here.
 local workers = redis.call('ZRANGE', w, 0, -1)
 local count, now = 0, now_ms()
--- A tombstone for an hour: a snapshot of the job may be on its way to the mirror.
-redis.call('ZREMRANGEBYSCORE', e, '-inf', whole(now))
 for at = first, #ARGV do
   local id = ARGV[at]
   local body = redis.call('HGET', b, id)
@@ -15,6 +13,7 @@ for at = first, #ARGV do
     count = count + 1
     redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)
   end
+  -- For an hour: a snapshot of the job may be on its way to the mirror.
   redis.call('ZADD', e, whole(now + 3600000), id)
   redis.call('HDEL', b, id)
   redis.call('HDEL', h, id)

@@ -1,19 +1,23 @@
 -- Bring jobs back from their rows: retried by a person, or lost with the server's memory.
--- keys: b h s x
+-- keys: b h s x e g
 -- args: prefix revive keep keep_failed
--- include: time mark record place
+-- include: time mark record place tombs
 -- Seven arguments a job: id, body, due in ms or "", attempts used, crashes, history (include/record.lua), the row's
 -- version.
 -- revive: "1" brings back also what is here and has ended; a person may want that, but who restores what is lost must
 -- not: it has ended though its row does not say so yet.
+-- A row older than the end of its job is late in any case, and comes from a caller that gave up long ago.
 -- Answers per job: the new version, or 0 when the job was left alone.
 local now = now_ms()
-local answers = {}
+local answers, ids = {}, {}
+for at = first, #ARGV, 7 do ids[#ids + 1] = ARGV[at] end
+local tombs = tombs_of(ids)
 for at = first, #ARGV, 7 do
   local id, body, due = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local record = parse(redis.call('HGET', h, id))
   local is_here = redis.call('HEXISTS', b, id) == 1
-  if is_here and not (revive == '1' and ended[record.state]) then
+  local tomb = tombs[#answers + 1]
+  if is_here and not (revive == '1' and ended[record.state]) or tomb and tomb > tonumber(ARGV[at + 6]) then
     answers[#answers + 1] = 0
   else
     -- A record without a body is what half of a script has left: its history is not that of the row's attempts.

@@ -1,5 +1,5 @@
 -- Keep time for all: promote due jobs, take back what dead workers hold, drop what has expired. Any worker may call it.
--- keys: w b h x clk
+-- keys: w b h x e g clk
 -- args: prefix lease interval keep keep_failed
 -- include: time mark record place promote recover
 -- Answers: workers buried, jobs taken back, jobs promoted; all 0 when the last tick is younger than `interval` ms.
@@ -29,4 +29,7 @@ if #expired > 0 then
   redis.call('HDEL', h, unpack(expired))
   redis.call('ZREM', x, unpack(expired))
 end
+redis.call('ZREMRANGEBYSCORE', e, '-inf', whole(now))
+-- A connection that hangs for so long is given up by the other side too.
+redis.call('ZREMRANGEBYSCORE', g, '-inf', whole(now - 600000))
 return {buried, taken, promoted}

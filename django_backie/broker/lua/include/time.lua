@@ -21,11 +21,15 @@ local function call_in_chunks(command, key, list, size)
   end
 end
 
-local function fetch(key, ids)
+local function call_for_each(command, key, ids)
   local values = {}
   for from = 1, #ids, 500 do
-    local part = redis.call('HMGET', key, unpack(ids, from, math.min(from + 499, #ids)))
+    local part = redis.call(command, key, unpack(ids, from, math.min(from + 499, #ids)))
     for index = 1, #part do values[from + index - 1] = part[index] end
   end
   return values
+end
+
+local function fetch(key, ids)
+  return call_for_each('HMGET', key, ids)
 end

@@ -7,18 +7,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .base_task import BaseTask
+    from .exceptions import Cancel, Discard, Retry, Snooze
     from .seed import Broker, Worker
     from .task_definition import Task, task
     from .worker.context import TaskContext
 
 __version__ = "0.1.0"
 
-__all__ = ["BaseTask", "Broker", "Task", "TaskContext", "Worker", "task"]
+__all__ = [
+    "BaseTask",
+    "Broker",
+    "Cancel",
+    "Discard",
+    "Retry",
+    "Snooze",
+    "Task",
+    "TaskContext",
+    "Worker",
+    "task",
+]
 
 # Lazy (PEP 562): a project's settings and tasks.py import from here before the apps are ready.
 _HOMES = {
     "BaseTask": ".base_task",
     "Broker": ".seed",
+    "Cancel": ".exceptions",
+    "Discard": ".exceptions",
+    "Retry": ".exceptions",
+    "Snooze": ".exceptions",
     "Task": ".task_definition",
     "TaskContext": ".worker.context",
     "Worker": ".seed",

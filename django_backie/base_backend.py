@@ -18,7 +18,16 @@ from .calls import Call, named_arguments
 from .clock import SYSTEM
 from .core import codec, ids
 from .core.job import Job
-from .core.options import DEFAULT_BACKOFF, DEFAULT_MAX_ATTEMPTS, DEFAULT_OPTIONS, Durability, Options
+from .core.options import (
+    DEFAULT_BACKOFF,
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_OPTIONS,
+    OF_THE_TASK,
+    Durability,
+    Options,
+    paths_of,
+    seconds_of,
+)
 from .core.signer import Signer
 from .exceptions import (
     InvalidArguments,
@@ -122,14 +131,15 @@ class BackieBackend(compat.BaseTaskBackend):
         """
         plan, signer, limit = self._plan(task), self.signer, self.config.max_payload
         now = SYSTEM.now()
-        run_after = _run_after(task.run_after, now)
+        run_after = _moment_of("run_after", task.run_after, now)
+        expires = _moment_of("expires", task.expires, now)
         entries = []
         for args, kwargs in calls:
             named = named_arguments(task, args, kwargs)
             key = ids.new_key()
             job = Job(
                 key, plan.task, plan.queue, plan.priority, list(args), kwargs,
-                now, run_after, plan.options, plan.database, self.alias,
+                now, run_after, plan.options, plan.database, self.alias, expires,
             )  # fmt: skip
             packed = codec.pack(job, signer, limit)
             entries.append(Entry(job, packed, readable(task, named, self.config) if for_rows else {}))
@@ -161,7 +171,9 @@ class BackieBackend(compat.BaseTaskBackend):
         timeout = task.timeout if task.timeout is not None else self.config.timeout
         options = Options(
             max_attempts=attempts,
-            backoff=DEFAULT_BACKOFF if backoff is None else backoff,
+            backoff=OF_THE_TASK if callable(backoff) else DEFAULT_BACKOFF if backoff is None else backoff,
+            retry_for=paths_of(task.retry_for),
+            discard_for=paths_of(task.discard_for),
             timeout=timeout,
             atomic=task.atomic,
         )
@@ -260,13 +272,13 @@ def _with_absolute_time(task: Any) -> Any:
     )
 
 
-def _run_after(when: datetime | timedelta | None, now: float) -> float | None:
+def _moment_of(name: str, when: datetime | timedelta | float | None, now: float) -> float | None:
     if when is None:
         return None
-    due = now + when.total_seconds() if isinstance(when, timedelta) else epoch(when)
+    due = epoch(when) if isinstance(when, datetime) else now + seconds_of(when)
     try:
         moment(due)
     except (OverflowError, ValueError):
-        msg = f"run_after must be a time that datetime knows, {when!r} is not."
+        msg = f"{name} must be a time that datetime knows, {when!r} is not."
         raise compat.InvalidTask(msg) from None
     return due

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, Unpack, cast
 
 from . import compat
-from .core.options import TaskOptions
+from .core.options import BackoffFunction, UsingOptions
 from .result import TaskResult
 from .task_definition import CLASS_FORM, OWN_OPTIONS, Task
 
@@ -80,7 +80,7 @@ class BaseTask(ABC, Generic[P, R]):
         run_after: datetime | timedelta | None = None,
         backend: str | None = None,
         database: str | None = None,
-        **options: Unpack[TaskOptions],
+        **options: Unpack[UsingOptions],
     ) -> Task[P, R]:
         """See ``Task.using``."""
         return self.as_task().using(
@@ -109,9 +109,18 @@ def _task_of(cls: type[BaseTask[..., Any]]) -> Task[..., Any]:
     options = {
         name: inspect.getattr_static(cls, name) for name in (*_DJANGO_OPTIONS, *OWN_OPTIONS) if hasattr(cls, name)
     }
+    if inspect.isfunction(options.get("backoff")) or isinstance(options.get("backoff"), staticmethod):
+        options["backoff"] = _backoff_of(cls, options["backoff"])
     options.setdefault("queue_name", cls.task_name)
     backend = getattr(cls, "backend", None) or compat.default_alias()
     return Task(func=_function_of(cls), task_name=cls.task_name, backend=backend, native=True, **options)
+
+
+def _backoff_of(cls: type[BaseTask[..., Any]], backoff: Any) -> BackoffFunction:
+    """Return a backoff that is written as a method as a function, which knows nothing of the instance."""
+    if isinstance(backoff, staticmethod):
+        return cast("BackoffFunction", backoff.__func__)
+    return lambda exception, task_result: backoff(cls(), exception, task_result)
 
 
 def _function_of(cls: type[BaseTask[..., Any]]) -> Any:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
+from datetime import timedelta
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -71,6 +73,44 @@ class WorkerLost(BackieError):
     """The worker died while it ran the job."""
 
 
+class Verdict(BackieError):
+    """Raised by a task to say what becomes of its job. ``reason`` is shown to people."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+
+
+class Retry(Verdict):
+    """Try again, whatever ``retry_for`` says; the attempt counts.
+
+    ``after`` is the exact time to wait, a number of seconds or a timedelta; without it the job's ``backoff`` decides.
+    Where the attempts are used up the job fails. ``raise Retry(...) from error`` shows people the error.
+    """
+
+    def __init__(self, reason: str = "", *, after: float | timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.after = None if after is None else _seconds("Retry(after=)", after)
+
+
+class Snooze(Verdict):
+    """Come back later, after a number of seconds or a timedelta; the attempt does not count."""
+
+    def __init__(self, for_: float | timedelta, reason: str = "") -> None:
+        super().__init__(reason or "snoozed")
+        self.seconds = _seconds("Snooze(for_=)", for_)
+
+
+class Cancel(Verdict):
+    """End the job as cancelled: it must not go on."""
+
+
+class Discard(Verdict):
+    """End the job as cancelled: it is not needed any more, as when what it works on is gone."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(f"discarded: {reason}" if reason else "discarded")
+
+
 class Shutdown(BaseException):
     """The worker stops: the attempt is interrupted and handed back.
 
@@ -82,3 +122,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``", did you mean 'x'?"`` for the known word nearest to ``word``, else an empty string."""
     nearest = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.5)
     return f", did you mean {nearest[0]!r}?" if nearest else ""
+
+
+def _seconds(what: str, value: float | timedelta) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        msg = f"{what} takes a number of seconds or a timedelta, not {value!r}"
+        raise InvalidOption(msg)
+    if not 0 <= seconds <= _TEN_YEARS or not math.isfinite(seconds):
+        msg = f"{what} takes 0 seconds to ten years, not {value!r}"
+        raise InvalidOption(msg)
+    return float(seconds)
+
+
+_TEN_YEARS = 10 * 366 * 86_400

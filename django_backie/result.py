@@ -160,8 +160,13 @@ def errors_of(attempts: Iterable[Mapping[str, Any]], state: State, reason: str) 
         elif "c" in attempt:
             errors.append(compat.TaskError(exception_class_path=attempt["c"], traceback=attempt["t"]))
     if state is State.CANCELLED:
-        errors.append(_error(Cancelled, reason or "cancelled"))
+        errors.append(cancellation(reason))
     return errors
+
+
+def cancellation(reason: str) -> Any:
+    """Return a cancellation as django.tasks shows errors."""
+    return _error(Cancelled, reason or "cancelled")
 
 
 def set_return_value(result: TaskResult[Any], text: str) -> None:

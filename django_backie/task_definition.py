@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 from . import compat, registry
 from .calls import Call, as_call, signature_of
-from .core.options import Backoff, Durability, TaskOptions, option_problem
+from .core.options import BackoffFunction, Durability, ErrorClasses, TaskOptions, UsingOptions, option_problem
 from .exceptions import InvalidOption, did_you_mean
 from .result import TaskResult
 
@@ -23,7 +23,7 @@ R = TypeVar("R")
 # The attribute that marks a function as standing for a class with a run() method.
 CLASS_FORM = "django_backie_class"
 
-OWN_OPTIONS = ("max_attempts", "backoff", "timeout", "durability", "atomic", "sensitive")
+OWN_OPTIONS = tuple(TaskOptions.__annotations__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +40,11 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     queue_name: str = compat.DEFAULT_TASK_QUEUE_NAME
     run_after: Any = None  # a datetime, or a timedelta from the enqueueing on
     max_attempts: int | None = None
-    backoff: Backoff | None = None
+    backoff: float | tuple[float, ...] | BackoffFunction | None = None
+    retry_for: ErrorClasses | None = None
+    discard_for: ErrorClasses | None = None
     timeout: float | None = None
+    expires: float | timedelta | datetime | None = None  # from the enqueueing on; a datetime by using() only
     durability: Durability | None = None
     atomic: bool = False
     sensitive: bool | tuple[str, ...] = False
@@ -59,6 +62,8 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
         for name in OWN_OPTIONS:
             value = getattr(self, name)
             if value is None or (name == "sensitive" and value is False):
+                continue
+            if name == "expires" and isinstance(value, datetime):
                 continue
             if problem := option_problem(name, value):
                 msg = f"{self.module_path}: {name} is {value!r}, it {problem}"
@@ -100,18 +105,22 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
         run_after: datetime | timedelta | None = None,
         backend: str | None = None,
         database: str | None = None,
-        **options: Unpack[TaskOptions],
+        **options: Unpack[UsingOptions],
     ) -> Task[P, R]:
         """Return this task with other options.
 
         Args:
             run_after: the earliest time to run, or how long after enqueueing.
+            expires: when the job is not needed any more unless it has begun, or how long after enqueueing.
             database: the alias whose transaction the jobs belong to, and whose job table holds them.
 
         Raises:
             InvalidOption: an option does not exist or has a wrong value.
         """
         _refuse_unknown(options, self.job_name)
+        if callable(options.get("backoff")):
+            msg = f"{self.job_name}: a function does not travel with a job; set backoff on the task, not by using()"
+            raise InvalidOption(msg)
         changes: dict[str, Any] = {
             "priority": priority,
             "queue_name": queue_name,
@@ -240,8 +249,12 @@ def task(
         backend: an alias of TASKS; by default the first that django-backie serves.
         takes_context: hand the function a ``TaskContext`` as its first argument, ``context``.
         max_attempts: how often to try, the first time included; 5 by default.
-        backoff: seconds before the first retry, doubling (15 by default); or a list of seconds.
+        backoff: seconds before the first retry, doubling (15 by default); a list of seconds; or a function of the
+            exception and the task result that returns seconds, or None for no further attempt.
+        retry_for: exception classes after which to try again; by default all.
+        discard_for: exception classes that say that the job is not needed any more; it ends as cancelled.
         timeout: seconds that an attempt may take; one hour by default.
+        expires: seconds or timedelta from the enqueueing on, after which the job is cancelled unless it has begun.
         durability: ``"outbox"`` (default), ``"commit"`` or ``"now"``.
         atomic: run in one transaction with the job's own end: effects in its database happen exactly once.
         sensitive: argument names to hide from people, or True for all.

@@ -20,6 +20,7 @@ from .options import (
     DEFAULT_OPTIONS,
     DEFAULT_TIMEOUT,
     LONGEST,
+    OF_THE_TASK,
     Options,
     is_number,
     option_problem,
@@ -127,6 +128,8 @@ def _rest(job: Job) -> str:
         fields["r"] = round(job.run_after * 1000)
     if job.options is not DEFAULT_OPTIONS:
         fields |= _sparse(job.options)
+    if job.expires is not None:
+        fields["e"] = round(job.expires * 1000)
     if job.database != "default":
         fields["d"] = job.database
     if job.backend != "default":
@@ -144,6 +147,10 @@ def _sparse(options: Options) -> dict[str, Any]:
         fields["x"] = options.timeout
     if options.atomic:
         fields["z"] = 1
+    if options.retry_for:
+        fields["f"] = options.retry_for
+    if options.discard_for:
+        fields["g"] = options.discard_for
     return fields
 
 
@@ -158,14 +165,18 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "c": (int,),
     "r": (int,),
     "m": (int,),
-    "o": (int, float, list),
+    "o": (int, float, list, str),
     "x": (int, float, NoneType),
     "z": (int,),
+    "f": (list,),
+    "g": (list,),
+    "e": (int,),
     "d": (str,),
     "b": (str,),
 }
 _OPTIONS = {"m": "max_attempts", "o": "backoff", "x": "timeout"}
-_OPTIONAL = frozenset({*_OPTIONS, "z"})
+_CLASSES = {"f": "retry_for", "g": "discard_for"}
+_OPTIONAL = frozenset({*_OPTIONS, *_CLASSES, "z"})
 # What datetime can hold, in milliseconds: the years 1 to 9999.
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
 _LARGEST_PRIORITY = 100
@@ -173,8 +184,8 @@ _LARGEST_PRIORITY = 100
 
 def _job(job_id: str, queue: str, priority: int, fields: dict[str, Any]) -> Job:
     _require_kinds(fields)
-    created, due = fields["c"], fields.get("r")
-    _require_bounds(priority, created, due)
+    created, due, expires = fields["c"], fields.get("r"), fields.get("e")
+    _require_bounds(priority, created, due, expires)
     return Job(
         job_id,
         fields["t"],
@@ -187,6 +198,7 @@ def _job(job_id: str, queue: str, priority: int, fields: dict[str, Any]) -> Job:
         DEFAULT_OPTIONS if _OPTIONAL.isdisjoint(fields) else _options(fields),
         fields.get("d", "default"),
         fields.get("b", "default"),
+        None if expires is None else expires / 1000,
     )
 
 
@@ -199,11 +211,11 @@ def _require_kinds(fields: dict[str, Any]) -> None:
             raise ValueError(msg)
 
 
-def _require_bounds(priority: int, created: int, due: int | None) -> None:
+def _require_bounds(priority: int, *times: int | None) -> None:
     if abs(priority) > _LARGEST_PRIORITY:
         msg = f"priority {str(priority)[:20]} is beyond {_LARGEST_PRIORITY}"
         raise ValueError(msg)
-    if not _FIRST <= created <= _LAST or not (due is None or _FIRST <= due <= _LAST):
+    if not all(time is None or _FIRST <= time <= _LAST for time in times):
         msg = "a time is beyond what datetime can hold"
         raise ValueError(msg)
 
@@ -213,13 +225,23 @@ def _options(fields: dict[str, Any]) -> Options:
     for name in found.keys() & {"backoff", "timeout"}:
         # An earlier release took longer ones, and signed them.
         found[name] = _at_most_longest(found[name])
+    classes: dict[str, Any] = {name: _paths(key, fields[key]) for key, name in _CLASSES.items() if key in fields}
     for name, value in found.items():
+        if name == "backoff" and value == OF_THE_TASK:
+            continue
         if value is not None and (problem := option_problem(name, value)):
             msg = f"{name} {problem}"
             raise ValueError(msg)
     if isinstance(found.get("backoff"), list):
         found["backoff"] = tuple(found["backoff"])
-    return Options(**found, atomic=bool(fields.get("z")))
+    return Options(**{**found, **classes}, atomic=bool(fields.get("z")))
+
+
+def _paths(key: str, value: list[Any]) -> tuple[str, ...]:
+    if not all(isinstance(path, str) for path in value):
+        msg = f"field {key!r} holds more than names"
+        raise ValueError(msg)
+    return tuple(value)
 
 
 def _at_most_longest(value: Any) -> Any:

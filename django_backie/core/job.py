@@ -23,6 +23,8 @@ class Job(NamedTuple):
     options: Options = DEFAULT_OPTIONS
     database: str = "default"
     backend: str = "default"
+    # When it is not needed any more, unless it has begun.
+    expires: float | None = None
 
 
 class Packed(NamedTuple):

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from types import UnionType
 from typing import Any, Literal, TypedDict
 
 Durability = Literal["outbox", "commit", "now"]
 DURABILITIES: tuple[Durability, ...] = ("outbox", "commit", "now")
 
-Backoff = float | tuple[float, ...]
+# How long to wait after an exception: ``(exception, task_result) -> seconds``, or None for no further attempt.
+BackoffFunction = Callable[[BaseException, Any], float | None]
+# A function does not travel: a job says that its task has one.
+OF_THE_TASK: Literal["task"] = "task"
+Backoff = float | tuple[float, ...] | Literal["task"]
+
+ErrorClasses = type[Exception] | Sequence[type[Exception]]
 
 DEFAULT_MAX_ATTEMPTS = 5
 DEFAULT_BACKOFF = 15.0
@@ -19,32 +27,52 @@ DEFAULT_TIMEOUT = 3600.0
 LONGEST = 10 * 366 * 86_400
 
 
-class TaskOptions(TypedDict, total=False):
-    """The keywords of ``@task`` beyond django.tasks' own."""
+class CommonOptions(TypedDict, total=False):
+    """The keywords that ``@task`` and ``using()`` have in common, beyond django.tasks' own."""
 
     max_attempts: int
-    backoff: float | Sequence[float]
+    retry_for: ErrorClasses
+    discard_for: ErrorClasses
     timeout: float
     durability: Durability
     atomic: bool
     sensitive: bool | Sequence[str]
 
 
+class TaskOptions(CommonOptions, total=False):
+    """The keywords of ``@task`` beyond django.tasks' own."""
+
+    backoff: float | Sequence[float] | BackoffFunction
+    expires: float | timedelta
+
+
+class UsingOptions(CommonOptions, total=False):
+    """The keywords of ``using()`` beyond django.tasks' own; a function does not travel with a job."""
+
+    backoff: float | Sequence[float]
+    expires: float | timedelta | datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The settings of one job, resolved; they travel with it, the worker looks nothing up."""
+    """The settings of one job, resolved; they travel with it, the worker looks nothing up.
+
+    ``retry_for`` (all, where it is empty) and ``discard_for`` are the paths of exception classes.
+    """
 
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     backoff: Backoff = DEFAULT_BACKOFF
     timeout: float | None = DEFAULT_TIMEOUT
     atomic: bool = False
+    retry_for: tuple[str, ...] = ()
+    discard_for: tuple[str, ...] = ()
 
 
 DEFAULT_OPTIONS = Options()
 
 
 def backoff_problem(value: Any) -> str | None:
-    """Return what is wrong with a ``backoff``, or None."""
+    """Return what is wrong with a ``backoff`` of numbers, or None."""
     numbers = value if isinstance(value, list | tuple) else [value]
     if not numbers:
         return "an empty list"
@@ -61,10 +89,47 @@ def backoff_problem(value: Any) -> str | None:
 def option_problem(name: str, value: Any) -> str | None:
     """Return what is wrong with one option of a task, or None."""
     if name == "backoff":
-        problem = backoff_problem(value)
-        return f"must be a number of seconds above 0, or a list of them: {problem}" if problem else None
+        problem = _function_problem(value) if callable(value) else backoff_problem(value)
+        wanted = "must be a number of seconds above 0, a list of them, or a function of exception and task_result"
+        return f"{wanted}: {problem}" if problem else None
     holds, wanted = _RULES[name]
     return None if holds(value) else wanted
+
+
+def _function_problem(function: Callable[..., Any]) -> str | None:
+    if inspect.iscoroutinefunction(function):
+        return "it is async, and would be called where nobody can wait for it"
+    try:
+        inspect.signature(function).bind(None, None)
+    except (TypeError, ValueError):
+        return f"it cannot be called with two arguments: {function!r}"
+    return None
+
+
+def path_of(kind: type) -> str:
+    """Return the path by which a class is known in a job: module and qualified name."""
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def paths_of(kinds: ErrorClasses | None) -> tuple[str, ...]:
+    """Return the paths of one or several exception classes."""
+    if kinds is None:
+        return ()
+    return tuple(path_of(kind) for kind in ([kinds] if isinstance(kinds, type) else kinds))
+
+
+def _are_error_classes(value: Any) -> bool:
+    kinds = value if isinstance(value, list | tuple | set | frozenset) else [value]
+    return all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds)
+
+
+def seconds_of(value: float | timedelta) -> float:
+    """Return a duration in seconds."""
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+
+
+def _is_duration(value: Any) -> bool:
+    return (isinstance(value, timedelta) or is_number(value)) and 0 < seconds_of(value) <= LONGEST
 
 
 def _are_names(value: Any) -> bool:
@@ -78,6 +143,9 @@ def is_number(value: Any, kind: type | UnionType = int | float) -> bool:
 
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_attempts": (lambda v: is_number(v, int) and v >= 1, "must be a whole number from 1"),
+    "retry_for": (_are_error_classes, "must be an exception class, or a list of them"),
+    "discard_for": (_are_error_classes, "must be an exception class, or a list of them"),
+    "expires": (_is_duration, "must be a timedelta or a number of seconds above 0, ten years at most"),
     "timeout": (
         lambda v: is_number(v) and 0 < v <= LONGEST,
         "must be a number of seconds above 0, ten years at most",

@@ -16,11 +16,12 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """An exception as text; it is never rebuilt from data."""
+    """An exception as text; it is never rebuilt from data. ``kinds`` are the paths of its class and of its bases."""
 
     class_path: str
     message: str
     traceback: str
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +33,25 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The task raised. ``final`` marks what no retry can heal."""
+    """The task raised.
+
+    ``final`` marks what no retry can heal, ``insists`` what is to be retried though ``retry_for`` does not name it;
+    ``after`` is the exact number of seconds to wait.
+    """
 
     failure: Failure
     final: bool = False
+    insists: bool = False
+    after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TimedOut:
-    """The attempt ran longer than its timeout."""
+    """The attempt ran longer than its timeout. ``after`` and ``final`` as in ``Failed``."""
 
     failure: Failure
+    after: float | None = None
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """This worker cannot run the job (yet): it goes back with a delay, the attempt does not count."""
+    """The job cannot be run (yet), or does not want to: it goes back with a delay, the attempt does not count."""
 
     reason: str
     delay: float
@@ -65,7 +74,15 @@ class Parked:
     reason: str
 
 
-Outcome = Succeeded | Failed | TimedOut | Interrupted | Postponed | Parked
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The job is not needed any more: its task says so, or its time is over. ``began`` tells whether the task ran."""
+
+    reason: str
+    began: bool = True
+
+
+Outcome = Succeeded | Failed | TimedOut | Interrupted | Postponed | Parked | Dropped
 
 
 class Transition(NamedTuple):
@@ -103,7 +120,7 @@ class Transition(NamedTuple):
         return _ENCODER.encode(self.record(number=number, worker=worker, started=started, finished=finished))
 
 
-def decide(job: Job, attempt: int, outcome: Outcome, dice: float) -> Transition:
+def decide(job: Job, attempt: int, outcome: Outcome, dice: float) -> Transition:  # noqa: PLR0911 - one an outcome
     """Return what follows from an outcome; the only place where this is decided.
 
     ``attempt`` counts from 1 and does not include attempts that were handed back or lost in a crash.
@@ -111,20 +128,36 @@ def decide(job: Job, attempt: int, outcome: Outcome, dice: float) -> Transition:
     match outcome:
         case Succeeded(result):
             return Transition(State.SUCCESSFUL, "succeeded", result=result)
-        case Failed(failure, final):
-            return _failed(job, attempt, failure, "failed", dice, final=final)
-        case TimedOut(failure):
-            return _failed(job, attempt, failure, "timed_out", dice, final=False)
+        case Failed():
+            return _failed(job, attempt, outcome, "failed", dice)
+        case TimedOut(failure, after, final):
+            return _failed(job, attempt, Failed(failure, final=final, after=after), "timed_out", dice)
         case Interrupted():
             return Transition(State.READY, refund=True)
         case Postponed(reason, delay):
             return Transition(State.SCHEDULED, delay=delay, refund=True, reason=reason)
         case Parked(reason):
             return Transition(State.BLOCKED, refund=True, reason=reason)
+        case Dropped(reason, began):
+            return Transition(State.CANCELLED, "cancelled" if began else "", refund=not began, reason=reason)
 
 
-def _failed(job: Job, attempt: int, failure: Failure, outcome: str, dice: float, *, final: bool) -> Transition:
-    if final or attempt >= job.options.max_attempts:
+def _failed(job: Job, attempt: int, failed: Failed, outcome: str, dice: float) -> Transition:
+    failure, options = failed.failure, job.options
+    if not failed.insists and retry.is_moot(options, failure.kinds):
+        reason = f"discarded: {failure.class_path}: {failure.message}"
+        return Transition(State.CANCELLED, outcome, failure=failure, reason=reason)
+    if failed.final or not may_retry(job, attempt, failed):
         return Transition(State.FAILED, outcome, failure=failure)
-    delay = retry.delay(job.options.backoff, attempt, dice)
+    delay = retry.delay(options.backoff, attempt, dice) if failed.after is None else failed.after
     return Transition(State.RETRYABLE, outcome, failure=failure, delay=delay)
+
+
+def may_retry(job: Job, attempt: int, failed: Failed | TimedOut) -> bool:
+    """Tell whether a job has an attempt left, and its exception is one that another attempt may heal."""
+    if attempt >= job.options.max_attempts:
+        return False
+    if isinstance(failed, Failed) and failed.insists:
+        return True
+    kinds = failed.failure.kinds
+    return retry.is_wanted(job.options, kinds) and not retry.is_moot(job.options, kinds)

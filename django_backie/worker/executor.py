@@ -22,13 +22,13 @@ from ..conf import Config
 from ..core import jsonic
 from ..core.job import Job
 from ..core.outcome import (
+    Dropped,
     Failed,
     Interrupted,
     Outcome,
     Parked,
     Postponed,
     Succeeded,
-    TimedOut,
     Transition,
     decide,
 )
@@ -36,19 +36,19 @@ from ..core.states import State
 from ..exceptions import (
     NewerBody,
     PayloadTooLarge,
-    Shutdown,
     TaskTimeout,
     UnknownTask,
     UnreadableBody,
     UnserializableValue,
 )
 from ..moments import moment
-from ..result import TaskResult, set_return_value
+from ..result import TaskResult, cancellation, set_return_value
 from . import atomic
 from .attempt import Attempt, Finished
 from .context import TaskContext
 from .failures import failure_of
 from .hold import Hold, Unlimited
+from .verdict import outcome_of
 
 logger = logging.getLogger("django_backie.worker")
 
@@ -93,6 +93,8 @@ class Executor:
             task = registry.get(job.task)
         except UnknownTask as error:
             return self._unopened(lease, job, worker, self._wait_for_deploy(lease, f"unknown task: {error}"))
+        if job.expires is not None and job.expires <= self._clock.now():
+            return self._unopened(lease, job, worker, Dropped("expired", began=False))
         return Attempt(lease, job, task, worker, self._hold_of(lease, worker))
 
     def _wait_for_deploy(self, lease: Lease, reason: str) -> Outcome:
@@ -185,11 +187,7 @@ class Executor:
         return Succeeded(text)
 
     def _raised(self, attempt: Attempt, error: BaseException, kind: type[BaseException] | None = None) -> Outcome:
-        kind = kind or type(error)
-        if issubclass(kind, Shutdown):
-            return Interrupted()
-        failure = failure_of(attempt.task, attempt.job, self._config, error, kind)
-        return TimedOut(failure) if issubclass(kind, TaskTimeout) else Failed(failure)
+        return outcome_of(attempt, error, self._config, kind)
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> Finished:
         finished, transition = self._decide(attempt, outcome)
@@ -251,7 +249,9 @@ def _show_end(attempt: Attempt, transition: Transition) -> None:
     if transition.failure is not None:
         failure = transition.failure
         result.errors.append(compat.TaskError(exception_class_path=failure.class_path, traceback=failure.traceback))
-    else:
+    if transition.state is State.CANCELLED:
+        result.errors.append(cancellation(transition.reason))
+    elif transition.failure is None:
         set_return_value(result, transition.result)
 
 

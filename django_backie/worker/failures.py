@@ -11,6 +11,7 @@ from ..base_backend import sensitive_of
 from ..calls import named_arguments
 from ..conf import Config
 from ..core.job import Job
+from ..core.options import path_of
 from ..core.outcome import Failure
 from ..exceptions import InvalidArguments, TaskTimeout
 from ..task_definition import Task
@@ -33,7 +34,8 @@ def failure_of(
     if len(lines) > LONGEST_TRACEBACK:
         lines = f"{lines[:2000]}\n[...]\n{lines[-LONGEST_TRACEBACK + 2010 :]}"
     text = cleansing.scrub(message, secrets)[:LONGEST_MESSAGE]
-    return Failure(f"{kind.__module__}.{kind.__qualname__}", _storable(text), _storable(lines))
+    kinds = tuple(map(path_of, kind.__mro__[: kind.__mro__.index(BaseException)]))
+    return Failure(path_of(kind), _storable(text), _storable(lines), kinds)
 
 
 def may_tell_secrets(error: BaseException | None) -> bool:

@@ -27,12 +27,19 @@ MARKS = {
     State.READY: ("↩", "<", "36"),
     State.SCHEDULED: ("…", ".", "36"),
     State.BLOCKED: ("■", "#", "31"),
+    State.CANCELLED: ("⊘", "o", "36"),
+}
+_STATES = {
+    "succeeded": State.SUCCESSFUL,
+    "retried": State.RETRYABLE,
+    "failed": State.FAILED,
+    "postponed": State.SCHEDULED,
+    "cancelled": State.CANCELLED,
 }
 
 
 def _state(fields: Mapping[str, Any]) -> State:
-    states = {"succeeded": State.SUCCESSFUL, "retried": State.RETRYABLE, "failed": State.FAILED}
-    return states.get(fields["event"], State.SCHEDULED if fields["event"] == "postponed" else State.BLOCKED)
+    return _STATES.get(fields["event"], State.BLOCKED)
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -147,7 +154,7 @@ def _together(lines: Iterable[str]) -> Iterator[str]:
 def _note(fields: Mapping[str, Any]) -> str:
     if fields["event"] == "succeeded":
         return f"waited {_duration(fields['wait_ms'])}"
-    if "error" not in fields:
+    if "error" not in fields or fields["event"] == "cancelled":
         return str(fields.get("reason", ""))
     message = fields["message"].splitlines()[0] if fields["message"] else ""
     error = f"{fields['error'].rpartition('.')[2]} {message}".rstrip()

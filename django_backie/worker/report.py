@@ -22,12 +22,18 @@ logger = logging.getLogger("django_backie.jobs")
 # Under these names Django's own receivers log each job once more.
 DJANGOS = ("django.tasks", "django_tasks")
 FORMATS = ("pretty", "json", "logfmt")
-LEVELS = {State.FAILED: logging.ERROR, State.BLOCKED: logging.ERROR, State.SUCCESSFUL: logging.INFO}
+LEVELS = {
+    State.FAILED: logging.ERROR,
+    State.BLOCKED: logging.ERROR,
+    State.SUCCESSFUL: logging.INFO,
+    State.CANCELLED: logging.INFO,
+}
 EVENTS = {
     State.SUCCESSFUL: "succeeded",
     State.RETRYABLE: "retried",
     State.FAILED: "failed",
     State.SCHEDULED: "postponed",
+    State.CANCELLED: "cancelled",
 }
 
 

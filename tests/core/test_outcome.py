@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from django_backie.core.options import Options
 from django_backie.core.outcome import (
+    Dropped,
     Failed,
     Failure,
     Interrupted,
@@ -54,6 +55,15 @@ TABLE: list[tuple[Outcome, list[Transition]]] = [
     (Interrupted(), [HANDED_BACK] * 4),
     (Postponed("unknown task", 9.0), [PUT_OFF] * 4),
     (Parked("bad signature"), [PARKED] * 4),
+    (Dropped("not needed"), [Transition(State.CANCELLED, "cancelled", reason="not needed")] * 4),
+    (Dropped("expired", began=False), [Transition(State.CANCELLED, refund=True, reason="expired")] * 4),
+    # What the task, or its backoff function, says of the wait is exact.
+    (Failed(FAILURE, after=7.0), [retried("failed", 7), retried("failed", 7), FAILED_FOR_GOOD, FAILED_FOR_GOOD]),
+    (
+        TimedOut(FAILURE, after=0.0),
+        [retried("timed_out", 0), retried("timed_out", 0), TIMED_OUT_FOR_GOOD, TIMED_OUT_FOR_GOOD],
+    ),
+    (TimedOut(FAILURE, final=True), [TIMED_OUT_FOR_GOOD] * 4),
 ]
 
 
@@ -110,3 +120,37 @@ def test_a_note_is_the_record_as_json_by_whichever_way(
     values: dict[str, Any] = {"number": number, "worker": worker, "started": started, "finished": finished}
     for transition in (Transition(State.SUCCESSFUL, "succeeded", result=result), FAILED_FOR_GOOD, retried("failed", 1)):
         assert transition.note(**values) == json.dumps(transition.record(**values), separators=(",", ":"))
+
+
+NETWORK = Failure("net.Refused", "no answer", "Traceback ...", ("net.Refused", "net.Down", "builtins.Exception"))
+
+
+@pytest.mark.parametrize(
+    ("options", "failed", "expected"),
+    [
+        ({}, Failed(NETWORK), State.RETRYABLE),
+        ({"retry_for": ("net.Down",)}, Failed(NETWORK), State.RETRYABLE),
+        ({"retry_for": ("net.Refused", "x.Y")}, Failed(NETWORK), State.RETRYABLE),
+        ({"retry_for": ("net.Other",)}, Failed(NETWORK), State.FAILED),
+        ({"retry_for": ("net.Other",)}, TimedOut(NETWORK), State.FAILED),
+        ({"retry_for": ("net.Other",)}, Failed(NETWORK, insists=True), State.RETRYABLE),
+        ({"discard_for": ("net.Down",)}, Failed(NETWORK), State.CANCELLED),
+        ({"discard_for": ("net.Down",)}, TimedOut(NETWORK), State.CANCELLED),
+        ({"discard_for": ("net.Down",)}, Failed(NETWORK, insists=True), State.RETRYABLE),
+        ({"discard_for": ("net.Other",)}, Failed(NETWORK), State.RETRYABLE),
+        ({"discard_for": ("net.Refused",), "retry_for": ("net.Down",)}, Failed(NETWORK), State.CANCELLED),
+        ({"discard_for": ("net.Down",), "max_attempts": 1}, Failed(NETWORK), State.CANCELLED),
+        ({"max_attempts": 1}, Failed(NETWORK, insists=True), State.FAILED),
+    ],
+)
+def test_classes_of_exceptions_decide_whether_a_job_is_tried_again(
+    options: dict[str, Any], failed: Outcome, expected: State
+) -> None:
+    assert decide(make_job(options=Options(**options)), 1, failed, MIDDLE).state is expected
+
+
+def test_a_discarded_job_says_what_was_raised() -> None:
+    transition = decide(make_job(options=Options(discard_for=("net.Down",))), 1, Failed(NETWORK), MIDDLE)
+
+    assert transition.reason == "discarded: net.Refused: no answer"
+    assert (transition.outcome, transition.failure) == ("failed", NETWORK)

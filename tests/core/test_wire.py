@@ -48,12 +48,17 @@ jobs = st.builds(
     options=st.builds(
         Options,
         max_attempts=st.integers(1, 9),
-        backoff=st.floats(0.1, LONGEST) | st.lists(st.floats(0, LONGEST), min_size=1, max_size=3).map(tuple),
+        backoff=st.floats(0.1, LONGEST)
+        | st.lists(st.floats(0, LONGEST), min_size=1, max_size=3).map(tuple)
+        | st.just("task"),
+        retry_for=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+        discard_for=st.lists(st.text(max_size=5), max_size=2).map(tuple),
         timeout=st.none() | st.floats(0.1, LONGEST),
         atomic=st.booleans(),
     ),
     database=st.sampled_from(["default", "other"]),
     backend=st.sampled_from(["default", "läden"]),
+    expires=st.none() | st.floats(0, 4e9),
 )
 
 
@@ -74,6 +79,9 @@ def envelope_by_the_book(job: Job) -> dict[str, Any]:
         "o": (options.backoff, (15.0,)),
         "x": (options.timeout, (3600.0,)),
         "z": (int(options.atomic), (0,)),
+        "f": (options.retry_for, ((),)),
+        "g": (options.discard_for, ((),)),
+        "e": (job.expires if job.expires is None else round(job.expires * 1000), (None,)),
         "d": (job.database, ("default",)),
         "b": (job.backend, ("default",)),
     }

@@ -35,6 +35,7 @@ LIKELY = {
     "record": ["settle", "bury"],
     "recover": ["bury", "stopping"],
     "time": ["done", "turn"],
+    "tombs": ["erase", "enqueue", "done"],
 }
 # These look at the text of the scripts, or at no script: what they notice says nothing about what the others would.
 BESIDE_THE_POINT = {"test_scripts.py", "test_connection.py", "test_keys.py"}

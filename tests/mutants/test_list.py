@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from lupa import lua51
 
+from .__main__ import LIKELY
 from .catalogue import LUA, MUTANTS, Mutant
 
 
@@ -21,6 +24,13 @@ def test_no_two_mutants_share_a_name_or_a_change() -> None:
 
 def test_every_script_and_every_include_has_mutants() -> None:
     assert {mutant.file for mutant in MUTANTS} == {str(path.relative_to(LUA)) for path in LUA.rglob("*.lua")}
+
+
+def test_every_include_has_tests_that_are_tried_first() -> None:
+    files = {path.stem for path in Path(__file__).parents[1].glob("broker/test_*.py")}
+
+    assert {path.stem for path in (LUA / "include").glob("*.lua")} <= {*LIKELY, "settle"}
+    assert {"test_settle", *(f"test_{name}" for names in LIKELY.values() for name in names)} <= files
 
 
 def test_every_mutant_is_lua_that_can_be_loaded() -> None:

@@ -15,9 +15,10 @@ from django.db import connections
 from . import compat, enqueue, outbox, registry, result
 from .base_backend import BackieBackend
 from .broker.redis import RedisBroker, broker_for
+from .broker.replies import Arrival
 from .calls import Call
 from .core import ids
-from .core.job import Job
+from .core.job import Job, Packed
 from .core.options import Durability
 from .enqueue import Parcel
 from .exceptions import (
@@ -29,6 +30,8 @@ from .exceptions import (
 from .moments import epoch, moment
 from .result import TaskResult
 from .task_definition import Task
+
+logger = logging.getLogger("django_backie")
 
 __all__ = ["BackieBackend", "RedisBackend", "task_of"]
 
@@ -66,6 +69,17 @@ class RedisBackend(BackieBackend):
         if found is None or found.backend != self.alias:
             raise compat.TaskResultDoesNotExist(result_id)
         return found
+
+    def push(self, jobs: Sequence[tuple[Task[..., Any], Packed]]) -> None:
+        """Push jobs that were made elsewhere, now; one that is here already is left alone.
+
+        Raises:
+            BrokerUnavailable: Redis is down.
+        """
+        arrivals = self.broker.enqueue([packed for _, packed in jobs])
+        for (task, packed), arrival in zip(jobs, arrivals, strict=True):
+            if arrival is Arrival.FULL:
+                logger.error("%s: no job of %s was made, the queue %r is full", packed.id, task.job_name, packed.queue)
 
     def _take_in(self, task: Task[..., Any], calls: Sequence[Call], durability: Durability) -> list[TaskResult[Any]]:
         self._require_database(task, durability)

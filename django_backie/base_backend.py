@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from inspect import isfunction
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from . import cleansing, compat, conf, registry
 from .calls import Call, named_arguments
 from .clock import SYSTEM
 from .core import codec, ids
-from .core.job import Job
+from .core.job import Job, Packed
 from .core.options import (
     DEFAULT_BACKOFF,
     DEFAULT_MAX_ATTEMPTS,
@@ -120,11 +120,18 @@ class BackieBackend(compat.BaseTaskBackend):
     def _take_in(self, task: Task[..., Any], calls: Sequence[Call], durability: Any) -> list[TaskResult[Any]]:
         raise NotImplementedError
 
-    def make_entries(self, task: Task[..., Any], calls: Sequence[Call], *, for_rows: bool = False) -> list[Entry]:
+    def push(self, jobs: Sequence[tuple[Task[..., Any], Packed]]) -> None:
+        """Take in jobs that were made elsewhere, now; one that is here already is left alone."""
+        raise NotImplementedError
+
+    def make_entries(
+        self, task: Task[..., Any], calls: Sequence[Call], *, for_rows: bool = False, keys: Iterable[str] | None = None
+    ) -> list[Entry]:
         """Return the jobs of calls, options resolved (call > task > settings) and bodies signed.
 
         Args:
             for_rows: the entries will be written to rows, so they need the arguments that people may read.
+            keys: the ids of the jobs; by default new ones.
 
         Raises:
             InvalidArguments, UnserializableValue, PayloadTooLarge: before anything has been enqueued.
@@ -134,9 +141,10 @@ class BackieBackend(compat.BaseTaskBackend):
         run_after = _moment_of("run_after", task.run_after, now)
         expires = _moment_of("expires", task.expires, now)
         entries = []
+        next_key = ids.new_key if keys is None else iter(keys).__next__
         for args, kwargs in calls:
             named = named_arguments(task, args, kwargs)
-            key = ids.new_key()
+            key = next_key()
             job = Job(
                 key, plan.task, plan.queue, plan.priority, list(args), kwargs,
                 now, run_after, plan.options, plan.database, self.alias, expires,
@@ -174,6 +182,9 @@ class BackieBackend(compat.BaseTaskBackend):
             backoff=OF_THE_TASK if callable(backoff) else DEFAULT_BACKOFF if backoff is None else backoff,
             retry_for=paths_of(task.retry_for),
             discard_for=paths_of(task.discard_for),
+            on_success=_name_of(task.on_success),
+            on_failure=_name_of(task.on_failure),
+            on_exhausted=_name_of(task.on_exhausted),
             timeout=timeout,
             atomic=task.atomic,
         )
@@ -199,6 +210,11 @@ class _Plan(NamedTuple):
     priority: int
     options: Options
     database: str
+
+
+def _name_of(hook: Any) -> str:
+    """Return the name of a hook that is a task; a function stays with the task that has it."""
+    return adopted(hook).job_name if isinstance(hook, compat.Task) else ""
 
 
 def adopted(task: Any) -> Task[..., Any]:

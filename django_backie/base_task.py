@@ -9,9 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, Unpack, cast
 
 from . import compat
-from .core.options import BackoffFunction, UsingOptions
+from .core.options import UsingOptions
 from .result import TaskResult
-from .task_definition import CLASS_FORM, OWN_OPTIONS, Task
+from .task_definition import CLASS_FORM, Task
+from .task_options import OWN_OPTIONS
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -107,20 +108,28 @@ class BaseTask(ABC, Generic[P, R]):
 
 def _task_of(cls: type[BaseTask[..., Any]]) -> Task[..., Any]:
     options = {
-        name: inspect.getattr_static(cls, name) for name in (*_DJANGO_OPTIONS, *OWN_OPTIONS) if hasattr(cls, name)
+        name: _as_function(cls, inspect.getattr_static(cls, name))
+        for name in (*_DJANGO_OPTIONS, *OWN_OPTIONS)
+        if hasattr(cls, name)
     }
-    if inspect.isfunction(options.get("backoff")) or isinstance(options.get("backoff"), staticmethod):
-        options["backoff"] = _backoff_of(cls, options["backoff"])
     options.setdefault("queue_name", cls.task_name)
     backend = getattr(cls, "backend", None) or compat.default_alias()
     return Task(func=_function_of(cls), task_name=cls.task_name, backend=backend, native=True, **options)
 
 
-def _backoff_of(cls: type[BaseTask[..., Any]], backoff: Any) -> BackoffFunction:
-    """Return a backoff that is written as a method as a function, which knows nothing of the instance."""
-    if isinstance(backoff, staticmethod):
-        return cast("BackoffFunction", backoff.__func__)
-    return lambda exception, task_result: backoff(cls(), exception, task_result)
+def _as_function(cls: type[BaseTask[..., Any]], member: Any) -> Any:
+    """Return an option that is written as a method as a function, which knows nothing of the instance."""
+    if isinstance(member, staticmethod):
+        return member.__func__
+    if not inspect.isfunction(member):
+        return member
+
+    def call(*args: Any) -> Any:
+        return member(cls(), *args)
+
+    signature = inspect.signature(member)
+    call.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])  # type: ignore[attr-defined]
+    return call
 
 
 def _function_of(cls: type[BaseTask[..., Any]]) -> Any:

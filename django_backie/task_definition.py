@@ -13,9 +13,17 @@ from django.utils.module_loading import import_string
 
 from . import compat, registry
 from .calls import Call, as_call, signature_of
-from .core.options import BackoffFunction, Durability, ErrorClasses, TaskOptions, UsingOptions, option_problem
-from .exceptions import InvalidOption, did_you_mean
+from .core.options import (
+    BackoffFunction,
+    Durability,
+    ErrorClasses,
+    Hook,
+    TaskOptions,
+    UsingOptions,
+)
+from .exceptions import InvalidOption
 from .result import TaskResult
+from .task_options import OWN_OPTIONS, checked, refuse_functions, refuse_unknown, refuse_what_cannot_be_atomic
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,7 +31,8 @@ R = TypeVar("R")
 # The attribute that marks a function as standing for a class with a run() method.
 CLASS_FORM = "django_backie_class"
 
-OWN_OPTIONS = tuple(TaskOptions.__annotations__)
+# Options with a parameter of their own.
+_OTHERS = ("priority", "backend", "queue_name", "run_after", "takes_context", "database")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +57,9 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     durability: Durability | None = None
     atomic: bool = False
     sensitive: bool | tuple[str, ...] = False
+    on_success: Hook | None = None
+    on_failure: Hook | None = None
+    on_exhausted: Hook | None = None
     database: str | None = None
     task_name: str | None = None
     native: bool = False  # Made by our own decorator, whose jobs are retried by default.
@@ -63,16 +75,10 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
             value = getattr(self, name)
             if value is None or (name == "sensitive" and value is False):
                 continue
-            if name == "expires" and isinstance(value, datetime):
-                continue
-            if problem := option_problem(name, value):
-                msg = f"{self.module_path}: {name} is {value!r}, it {problem}"
-                raise InvalidOption(msg)
-            if isinstance(value, list | set | frozenset):
-                object.__setattr__(self, name, tuple(value))
-        if self.atomic and (problem := _atomic_problem(self)):
-            msg = f"{self.module_path}: an atomic task {problem}"
-            raise InvalidOption(msg)
+            if not (name == "expires" and isinstance(value, datetime)):
+                object.__setattr__(self, name, checked(self.module_path, name, value))
+        if self.atomic:
+            refuse_what_cannot_be_atomic(self.module_path, self.func, self.durability)
 
     def __reduce__(self) -> Any:
         """Let tasks and results be pickled, as from Django 6.1 on; the function travels as its path."""
@@ -117,10 +123,8 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
         Raises:
             InvalidOption: an option does not exist or has a wrong value.
         """
-        _refuse_unknown(options, self.job_name)
-        if callable(options.get("backoff")):
-            msg = f"{self.job_name}: a function does not travel with a job; set backoff on the task, not by using()"
-            raise InvalidOption(msg)
+        refuse_unknown(self.job_name, options, _OTHERS)
+        refuse_functions(self.job_name, options)
         changes: dict[str, Any] = {
             "priority": priority,
             "queue_name": queue_name,
@@ -194,14 +198,6 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
         return cast("list[Any]", submit(self, calls))
 
 
-def _atomic_problem(task: Task[..., Any]) -> str | None:
-    if inspect.iscoroutinefunction(task.func):
-        return "cannot be async: Django's transactions are not"
-    if task.durability not in {None, "outbox"}:
-        return f"needs its row in the outbox, so durability cannot be {task.durability!r}"
-    return None
-
-
 def _rebuilt(values: dict[str, Any]) -> Task[..., Any]:
     found = import_string(values["func"])
     found = found.as_task() if hasattr(found, "as_task") else found
@@ -258,12 +254,14 @@ def task(
         durability: ``"outbox"`` (default), ``"commit"`` or ``"now"``.
         atomic: run in one transaction with the job's own end: effects in its database happen exactly once.
         sensitive: argument names to hide from people, or True for all.
+        on_success, on_failure, on_exhausted: what follows when the job has succeeded, when an attempt has failed, when
+            no attempt is left: a task, which gets the job's id, or a function, which gets its ``TaskResult``.
 
     Raises:
         InvalidOption: an option does not exist or has a wrong value.
         InvalidTask: the function cannot be a task: nested, a lambda, a method.
     """
-    _refuse_unknown(options, getattr(function, "__name__", "@task"))
+    refuse_unknown(getattr(function, "__name__", "@task"), options, _OTHERS)
 
     def decorate(func: Callable[..., Any]) -> Task[..., Any]:
         return Task(
@@ -277,17 +275,6 @@ def task(
         )
 
     return decorate if function is None else decorate(function)
-
-
-def _refuse_unknown(options: Mapping[str, Any], where: str) -> None:
-    for name in options:
-        if name == "run_after":
-            msg = f"{where}: run_after cannot be set on the task; use .using(run_after=...) for each job"
-            raise InvalidOption(msg)
-        if name not in OWN_OPTIONS:
-            known = [field.name for field in fields(Task) if field.name not in {"func", "native", "task_name"}]
-            msg = f"{where}: unknown option {name!r}{did_you_mean(name, known)}"
-            raise InvalidOption(msg)
 
 
 _in_thread = sync_to_async(lambda submit, calls: submit(calls), thread_sensitive=True)

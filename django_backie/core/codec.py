@@ -151,6 +151,9 @@ def _sparse(options: Options) -> dict[str, Any]:
         fields["f"] = options.retry_for
     if options.discard_for:
         fields["g"] = options.discard_for
+    for key, name in _HOOKS.items():
+        if hook := getattr(options, name):
+            fields[key] = hook
     return fields
 
 
@@ -169,14 +172,18 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "x": (int, float, NoneType),
     "z": (int,),
     "f": (list,),
+    "s": (str,),
+    "w": (str,),
+    "y": (str,),
     "g": (list,),
     "e": (int,),
     "d": (str,),
     "b": (str,),
 }
 _OPTIONS = {"m": "max_attempts", "o": "backoff", "x": "timeout"}
+_HOOKS = {"s": "on_success", "w": "on_failure", "y": "on_exhausted"}
 _CLASSES = {"f": "retry_for", "g": "discard_for"}
-_OPTIONAL = frozenset({*_OPTIONS, *_CLASSES, "z"})
+_OPTIONAL = frozenset({*_OPTIONS, *_CLASSES, *_HOOKS, "z"})
 # What datetime can hold, in milliseconds: the years 1 to 9999.
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999
 _LARGEST_PRIORITY = 100
@@ -211,11 +218,12 @@ def _require_kinds(fields: dict[str, Any]) -> None:
             raise ValueError(msg)
 
 
-def _require_bounds(priority: int, *times: int | None) -> None:
+def _require_bounds(priority: int, created: int, due: int | None, expires: int | None) -> None:
     if abs(priority) > _LARGEST_PRIORITY:
         msg = f"priority {str(priority)[:20]} is beyond {_LARGEST_PRIORITY}"
         raise ValueError(msg)
-    if not all(time is None or _FIRST <= time <= _LAST for time in times):
+    is_known = _FIRST <= created <= _LAST and (due is None or _FIRST <= due <= _LAST)
+    if not is_known or not (expires is None or _FIRST <= expires <= _LAST):
         msg = "a time is beyond what datetime can hold"
         raise ValueError(msg)
 
@@ -234,7 +242,8 @@ def _options(fields: dict[str, Any]) -> Options:
             raise ValueError(msg)
     if isinstance(found.get("backoff"), list):
         found["backoff"] = tuple(found["backoff"])
-    return Options(**{**found, **classes}, atomic=bool(fields.get("z")))
+    hooks = {name: fields[key] for key, name in _HOOKS.items() if key in fields}
+    return Options(**{**found, **classes, **hooks}, atomic=bool(fields.get("z")))
 
 
 def _paths(key: str, value: list[Any]) -> tuple[str, ...]:

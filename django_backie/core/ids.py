@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 import uuid
@@ -57,6 +58,13 @@ def new_key() -> str:
     """
     milliseconds = f"{time.time_ns() // 1_000_000:012x}"
     return f"{milliseconds[:8]}-{milliseconds[8:]}-{_randomness.take()}"
+
+
+def derived_key(job_id: str, *parts: str) -> str:
+    """Return an id that is always the same for a job's id and some words: the time of the job's, then their hash."""
+    digest = hashlib.sha256("\0".join((job_id, *parts)).encode(errors="surrogatepass")).digest()
+    time_of_job = job_id[:13] if is_id(job_id) else "00000000-0000"
+    return f"{time_of_job}-{_random_part(digest[:RANDOM_BYTES])}"
 
 
 def new_id() -> uuid.UUID:

@@ -18,6 +18,9 @@ BackoffFunction = Callable[[BaseException, Any], float | None]
 OF_THE_TASK: Literal["task"] = "task"
 Backoff = float | tuple[float, ...] | Literal["task"]
 
+# A task, which gets a job with the id of the one that has ended, or a function, which gets its handle.
+Hook = Callable[[Any], Any]
+
 ErrorClasses = type[Exception] | Sequence[type[Exception]]
 
 DEFAULT_MAX_ATTEMPTS = 5
@@ -37,6 +40,9 @@ class CommonOptions(TypedDict, total=False):
     durability: Durability
     atomic: bool
     sensitive: bool | Sequence[str]
+    on_success: Hook
+    on_failure: Hook
+    on_exhausted: Hook
 
 
 class TaskOptions(CommonOptions, total=False):
@@ -66,9 +72,14 @@ class Options:
     atomic: bool = False
     retry_for: tuple[str, ...] = ()
     discard_for: tuple[str, ...] = ()
+    # The names of tasks.
+    on_success: str = ""
+    on_failure: str = ""
+    on_exhausted: str = ""
 
 
 DEFAULT_OPTIONS = Options()
+HOOKS = ("on_success", "on_failure", "on_exhausted")
 
 
 def backoff_problem(value: Any) -> str | None:
@@ -88,21 +99,28 @@ def backoff_problem(value: Any) -> str | None:
 
 def option_problem(name: str, value: Any) -> str | None:
     """Return what is wrong with one option of a task, or None."""
+    if name in HOOKS:
+        problem = _function_problem(value, 1)
+        return f"must be a task or a function of one argument: {problem}" if problem else None
     if name == "backoff":
-        problem = _function_problem(value) if callable(value) else backoff_problem(value)
+        problem = _function_problem(value, 2) if callable(value) else backoff_problem(value)
         wanted = "must be a number of seconds above 0, a list of them, or a function of exception and task_result"
         return f"{wanted}: {problem}" if problem else None
     holds, wanted = _RULES[name]
     return None if holds(value) else wanted
 
 
-def _function_problem(function: Callable[..., Any]) -> str | None:
+def _function_problem(function: Any, arguments: int) -> str | None:
+    if not callable(function):
+        return f"{function!r} cannot be called"
     if inspect.iscoroutinefunction(function):
         return "it is async, and would be called where nobody can wait for it"
+    # A task knows its signature; that of its __call__ is anybody's.
+    signature = getattr(function, "signature", None)
     try:
-        inspect.signature(function).bind(None, None)
+        (signature or inspect.signature(function)).bind(*[None] * arguments)
     except (TypeError, ValueError):
-        return f"it cannot be called with two arguments: {function!r}"
+        return f"it cannot be called with {arguments} argument(s): {function!r}"
     return None
 
 

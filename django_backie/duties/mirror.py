@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
-from .. import mirror
+from .. import hooks, mirror
 from ..backend import RedisBackend
 from ..base_backend import describe
+from ..broker.replies import Snapshot
+from ..core.states import State
+
+# As include/recover.lua writes it.
+BURIED = "killed its worker"
 
 
 class Mirror:
@@ -51,9 +57,16 @@ class Mirror:
         result = mirror.write(snapshots, backend.config.databases, backend.unpack, describing, backend.alias)
         # Where the row is newer, another mirror was faster, and this changes nothing; or the clock has gone back.
         self._has_lifted = broker.lift(result.behind) > 0
+        self._follow_burials(snapshots)
         written = {snapshot.id: snapshot.version for snapshot in snapshots if snapshot.id not in result.failed}
         mirror.forget(broker.done(written), backend.config.databases)
         return len(snapshots), len(result.failed)
+
+    def _follow_burials(self, snapshots: Sequence[Snapshot]) -> None:
+        """Do what is to follow when a job has killed its worker too often; before its mark goes, lest it be lost."""
+        for snapshot in snapshots:
+            if snapshot.record.state is State.FAILED and snapshot.record.reason.startswith(BURIED):
+                hooks.push(hooks.after_burial(self._backend, snapshot))
 
     def drain(self) -> None:
         """Mirror until nothing is left, at most what a busy namespace changes meanwhile."""

@@ -12,7 +12,7 @@ from django.db import connections, transaction
 from .. import compat, result
 from ..base_backend import BackieBackend
 from ..calls import Call
-from ..outbox import Entry
+from ..core.job import Packed
 from ..result import TaskResult
 from ..task_definition import Task
 from . import eager
@@ -24,7 +24,7 @@ class LocalBackend(BackieBackend):
 
     def _take_in(self, task: Task[..., Any], calls: Sequence[Call], durability: Any) -> list[TaskResult[Any]]:
         entries = self.make_entries(task, calls)
-        jobs = [self._local(task, entry) for entry in entries]
+        jobs = [self._local(task, entry.packed) for entry in entries]
         if not jobs:
             return []
         database = entries[0].job.database
@@ -34,10 +34,14 @@ class LocalBackend(BackieBackend):
             self._arrive(jobs)
         return [self._shown(job) for job in jobs]
 
-    def _local(self, task: Task[..., Any], entry: Entry) -> LocalJob:
+    def push(self, jobs: Sequence[tuple[Task[..., Any], Packed]]) -> None:
+        """Take in jobs that were made elsewhere, now."""
+        self._arrive([self._local(task, packed) for task, packed in jobs])
+
+    def _local(self, task: Task[..., Any], packed: Packed) -> LocalJob:
         """Return a job whose handle shows the arguments as the worker would get them."""
-        job = self.unpack(entry.job.id, entry.packed.body)
-        return LocalJob(result.fresh(task, job), entry.packed)
+        job = self.unpack(packed.id, packed.body)
+        return LocalJob(result.fresh(task, job), packed)
 
     def _wait_for_commit(self, jobs: Sequence[LocalJob], database: str) -> None:
         transaction.on_commit(partial(self._arrive, jobs), using=database)

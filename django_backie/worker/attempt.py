@@ -12,6 +12,7 @@ from ..broker.replies import Ending, Lease, Record
 from ..core.job import Job
 from ..core.outcome import Transition
 from ..core.states import State
+from ..hooks import Follower
 from ..result import TaskResult, from_record
 from ..task_definition import Task
 from .hold import Hold
@@ -27,6 +28,8 @@ class Finished(NamedTuple):
     waited: float = 0.0
     ran: float = 0.0
     transition: Transition | None = None
+    # The jobs of hooks, to be taken in before the end is told.
+    followers: tuple[Follower, ...] = ()
 
 
 # Asked several times for each job, and of the same few functions.

@@ -14,7 +14,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 
-from .. import compat, registry
+from .. import compat, hooks, registry
 from ..base_backend import BackieBackend
 from ..broker.replies import Ending, Lease
 from ..clock import SYSTEM, Clock
@@ -194,7 +194,7 @@ class Executor:
         if _is_heard_end(transition):
             _show_end(attempt, transition)
             self._tell(compat.task_signals.task_finished, attempt.result)
-        return finished
+        return _followed(attempt, finished, transition) if hooks.has_any(attempt.task, attempt.job) else finished
 
     async def _asettle(self, attempt: Attempt, outcome: Outcome) -> Finished:
         finished, transition = self._decide(attempt, outcome)
@@ -203,6 +203,8 @@ class Executor:
             # A stop of the worker that comes now must not undo the end of the job.
             with contextlib.suppress(asyncio.CancelledError):
                 await self._atell(compat.task_signals.task_finished, attempt.result)
+        if hooks.has_any(attempt.task, attempt.job):
+            return await sync_to_async(_followed, thread_sensitive=True)(attempt, finished, transition)
         return finished
 
     def _decide(self, attempt: Attempt, outcome: Outcome) -> tuple[Finished, Transition]:
@@ -232,6 +234,20 @@ class Executor:
     def _unopened(self, lease: Lease, job: Job | None, worker: str, outcome: Outcome) -> Finished:
         transition = decide(job or Job(lease.id, "?", "?"), lease.attempt, outcome, 0.0)
         return Finished(_ending(lease, transition, ""), worker, job, lease.attempt, transition=transition)
+
+
+def _followed(attempt: Attempt, finished: Finished, transition: Transition) -> Finished:
+    """Return the end of an attempt with the jobs that are to follow; calls the hooks that are functions."""
+
+    def show() -> TaskResult[Any]:
+        if not transition.state.is_final or transition.state is attempt.result.state:
+            return attempt.result
+        _show_end(attempt, transition)
+        return attempt.result
+
+    events = hooks.events_of(transition)
+    following = hooks.followers(attempt.task, attempt.job, events, attempt.lease.attempt, show)
+    return finished._replace(followers=following)
 
 
 def _is_heard_end(transition: Transition) -> bool:

@@ -202,6 +202,7 @@ class Worker:
 
     def _turn(self, limit: int) -> None:
         endings = self._ledger.endings[:500]
+        self._maybe_ready |= self._ledger.push_followers()
         turn = self._broker.turn(self.name, endings, limit, self._options.named_queues, self._options.mode)
         self._last_turn = self._clock.monotonic()
         self._ledger.told(turn.answers)

@@ -125,7 +125,17 @@ def test_everything_that_travels_with_a_job_comes_back() -> None:
         "priority": -100,
         "created": 1_700_000_000.987,
         "run_after": 1_800_000_000.001,
-        "options": Options(max_attempts=9, backoff=(1.0, 2.5), timeout=None),
+        "options": Options(
+            max_attempts=9,
+            backoff=(1.0, 2.5),
+            timeout=None,
+            retry_for=("a.B",),
+            discard_for=("c.D", "e.F"),
+            on_success="tasks.a",
+            on_failure="tasks.b",
+            on_exhausted="tasks.c",
+        ),
+        "expires": 1_900_000_000.001,
         "database": "other",
         "backend": "mail",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -37,6 +38,7 @@ class World:
     DoesNotExist, CardDeclined, Busy = Gone, Declined, Busy
     withdrawn = shipped = False
     opened = True
+    written = ""
     raises: type[Exception] | None = None
 
     @property
@@ -54,7 +56,10 @@ class World:
             raise self.raises("boom")
         return "done"
 
-    ship = charge
+    ship = print = charge
+
+    def write(self, text: str) -> None:
+        self.written = text
 
 
 @pytest.fixture
@@ -64,7 +69,8 @@ def world() -> World:
 
 @pytest.fixture
 def page(world: World) -> ModuleType:
-    return load("how-to/retry-and-give-up", Order=world, bank=world, warehouse=world)
+    services = {"bank": world, "warehouse": world, "printer": world, "support": world}
+    return load("how-to/retry-and-give-up", Order=world, counters=Counter(), **services)
 
 
 def after(backend: Any, result: TaskResult[Any]) -> tuple[State, int]:
@@ -107,6 +113,17 @@ def test_the_table_of_errors_is_true(
     world.raises = error
 
     assert after(backend, page.charge.delay(7)) == (state, 1)
+
+
+def test_what_follows_follows(backend: Any, page: ModuleType, world: World) -> None:
+    world.raises = OSError
+    result = page.print_label.delay(7)
+    for _ in range(3):
+        drain(backend)
+        backend.broker.hasten([result.id])
+
+    assert page.counters == {"print_label": 3}
+    assert world.written == f"the label of job {result.id} could not be printed"
 
 
 @pytest.mark.parametrize(("attempts", "asked", "seconds"), [(1, 7, 7), (5, 7, 7), (1, None, 60), (2, None, None)])

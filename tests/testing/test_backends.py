@@ -18,6 +18,7 @@ from django_backie import Task, compat
 from django_backie.core.states import State
 from django_backie.exceptions import InvalidArguments, PayloadTooLarge, UnserializableValue
 from django_backie.testing import DummyBackend, ImmediateBackend
+from tests.app import followed
 from tests.contract_tasks import (
     SEEN,
     Greet,
@@ -355,3 +356,11 @@ class TestDummyBackend:
     def test_only_task_enqueued_is_sent(self, dummy: Any, signals: Signals) -> None:
         note.delay(1)
         assert signals.seen == [("enqueued", DummyBackend, "READY", None)]
+
+
+def test_what_follows_a_job_follows_here_too(immediate: Any) -> None:
+    followed.told.clear()
+    result = followed.fails.using(max_attempts=1).delay()
+
+    assert sorted(followed.told) == [("exhausted", result.id), ("failure", result.id)]
+    assert [handle.task.name for handle in immediate.results] == ["fails", "after_failure", "after_all"]

@@ -16,6 +16,7 @@ from django_backie import compat
 from django_backie.core.states import State
 from django_backie.exceptions import InvalidArguments, UnserializableValue
 from django_backie.testing import BackieTestMixin, Capture
+from tests.app import followed
 from tests.app.tasks import add
 from tests.contract_tasks import (
     SEEN,
@@ -103,6 +104,14 @@ class TestWithoutDatabase:
         forever.delay()
         with pytest.raises(AssertionError, match=r"contract_tasks\.forever\(\).* enqueue itself"):
             backie.drain()
+
+    def test_what_follows_a_job_is_captured_and_drained(self, backie: Capture) -> None:
+        followed.told.clear()
+        result = followed.fails.using(max_attempts=1).delay()
+        ran = backie.drain()
+
+        assert [handle.task.name for handle in ran] == ["fails", "after_failure", "after_all"]
+        assert followed.told == [("failure", result.id), ("exhausted", result.id)]
 
     def test_many_jobs_are_captured(self, backie: Capture) -> None:
         note.delay_many([(1,), {"value": 2}])

@@ -1,0 +1,69 @@
+"""What is wrong with the options of a task, said where they are written."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from . import compat
+from .core.options import HOOKS, TaskOptions, option_problem
+from .exceptions import InvalidOption, did_you_mean
+
+OWN_OPTIONS = tuple(TaskOptions.__annotations__)
+# Options that may be functions.
+_FUNCTIONS = ("backoff", *HOOKS)
+
+
+def checked(where: str, name: str, value: Any) -> Any:
+    """Return the value of an option, lists as tuples.
+
+    Raises:
+        InvalidOption: it cannot be what it is.
+    """
+    if problem := option_problem(name, value):
+        msg = f"{where}: {name} is {value!r}, it {problem}"
+        raise InvalidOption(msg)
+    return tuple(value) if isinstance(value, list | set | frozenset) else value
+
+
+def refuse_what_cannot_be_atomic(where: str, func: Callable[..., Any], durability: str | None) -> None:
+    """Refuse an atomic task whose end could not be written in its transaction.
+
+    Raises:
+        InvalidOption: says why.
+    """
+    if inspect.iscoroutinefunction(func):
+        msg = f"{where}: an atomic task cannot be async: Django's transactions are not"
+        raise InvalidOption(msg)
+    if durability not in {None, "outbox"}:
+        msg = f"{where}: an atomic task needs its row in the outbox, so durability cannot be {durability!r}"
+        raise InvalidOption(msg)
+
+
+def refuse_unknown(where: str, options: Iterable[str], others: Iterable[str]) -> None:
+    """Refuse an option that no task has; the others are those that have a parameter of their own.
+
+    Raises:
+        InvalidOption: names the option, and the one that may have been meant.
+    """
+    for name in options:
+        if name == "run_after":
+            msg = f"{where}: run_after cannot be set on the task; use .using(run_after=...) for each job"
+            raise InvalidOption(msg)
+        if name not in OWN_OPTIONS:
+            msg = f"{where}: unknown option {name!r}{did_you_mean(name, {*OWN_OPTIONS, *others})}"
+            raise InvalidOption(msg)
+
+
+def refuse_functions(where: str, options: Mapping[str, Any]) -> None:
+    """Refuse functions among the options of a call: they do not travel.
+
+    Raises:
+        InvalidOption: names the option.
+    """
+    for name in _FUNCTIONS:
+        value = options.get(name)
+        if callable(value) and not isinstance(value, compat.Task):
+            msg = f"{where}: a function does not travel with a job; set {name} on the task, not by using()"
+            raise InvalidOption(msg)

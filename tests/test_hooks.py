@@ -1,0 +1,220 @@
+"""What follows when attempts and jobs have ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from django_backie import control, hooks, task
+from django_backie.core.ids import derived_key, is_id, new_key
+from django_backie.core.states import State
+from django_backie.exceptions import BrokerUnavailable, InvalidOption
+from django_backie.result import TaskResult
+from tests.app import followed
+from tests.helpers import drain, lease, mirror
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+
+@pytest.fixture(autouse=True)
+def _nothing_told() -> None:
+    followed.told.clear()
+
+
+def told(backend: Any) -> list[tuple[str, str]]:
+    """Run what is there, and return what the hooks that are tasks were told."""
+    drain(backend)
+    return sorted(followed.told)
+
+
+def test_a_task_follows_a_success_with_the_job_s_id(backend: Any) -> None:
+    result = followed.succeeds.delay()
+
+    assert told(backend) == [("success", result.id)]
+
+
+def test_each_failed_attempt_is_followed_and_the_last_by_both(backend: Any) -> None:
+    result = followed.fails.delay()
+
+    assert told(backend) == [("failure", result.id)]
+    backend.broker.hasten([result.id])
+    assert told(backend) == [("exhausted", result.id)] + [("failure", result.id)] * 2
+
+
+def test_what_retry_for_does_not_name_is_exhausted_at_once(backend: Any) -> None:
+    result = followed.fails.using(retry_for=KeyError).delay()
+
+    assert told(backend) == [("exhausted", result.id), ("failure", result.id)]
+
+
+def test_a_function_is_called_with_the_handle_as_it_is_then(backend: Any) -> None:
+    result = followed.calls.delay(fail=False)
+    drain(backend)
+    failed = followed.calls.using(max_attempts=2).delay(fail=True)
+    drain(backend)
+    backend.broker.hasten([failed.id])
+    drain(backend)
+
+    assert followed.told == [
+        ("on_success", result.id, State.SUCCESSFUL),
+        ("on_failure", failed.id, State.RUNNING),
+        ("on_failure", failed.id, State.FAILED),
+        ("on_exhausted", failed.id, State.FAILED),
+    ]
+
+
+def test_an_async_task_has_hooks_too(backend: Any) -> None:
+    result = followed.acalls.delay()
+    drain(backend)
+
+    assert followed.told == [("on_success", result.id, State.SUCCESSFUL)]
+
+
+def test_a_method_of_a_class_is_a_hook(backend: Any) -> None:
+    result = followed.Followed().delay()
+
+    assert told(backend) == [("method", result.id)]
+
+
+def test_a_call_may_have_a_hook_of_its_own(backend: Any) -> None:
+    results = [
+        followed.plain.using(on_success=followed.after_success).delay(),
+        followed.calls.using(on_success=followed.after_success).delay(fail=False),
+    ]
+
+    assert told(backend) == sorted(("success", result.id) for result in results), "the task's own gives way"
+
+
+def test_a_hook_that_fails_changes_nothing(backend: Any, caplog: pytest.LogCaptureFixture) -> None:
+    result = followed.broken_hook.delay()
+    drain(backend)
+    result.refresh()
+
+    assert result.state is State.SUCCESSFUL
+    assert f"{result.id}: on_success of tests.app.followed.broken_hook failed" in caplog.text
+
+
+def test_a_cancelled_and_a_snoozed_job_are_not_followed(backend: Any) -> None:
+    followed.gives_up.delay("cancel")
+    followed.gives_up.delay("snooze")
+
+    assert told(backend) == []
+
+
+def test_what_a_person_retries_is_followed_once_more(backend: Any) -> None:
+    result = followed.fails.using(max_attempts=1).delay()
+    drain(backend)
+    mirror(backend)
+    followed.told.clear()
+    control.retry([result.id])
+
+    assert told(backend) == [("exhausted", result.id), ("failure", result.id)]
+
+
+# Told twice, it comes once.
+
+
+def test_an_attempt_that_is_run_again_after_a_loss_of_its_end_has_no_second_follower(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed.succeeds.delay()
+    turn = type(backend.broker).turn
+    refused: list[object] = []
+
+    def lost(broker: Any, worker: str, endings: Any = (), *rest: Any, **named: Any) -> Any:
+        if endings and not refused:
+            refused.append(endings)
+            raise BrokerUnavailable
+        return turn(broker, worker, endings, *rest, **named)
+
+    monkeypatch.setattr(type(backend.broker), "turn", lost)
+
+    assert len(told(backend)) == 1
+    assert refused
+
+
+def test_the_id_of_a_follower_is_made_of_its_job_s() -> None:
+    job_id = new_key()
+
+    assert is_id(derived_key(job_id, "on_success", "1"))
+    assert derived_key(job_id, "on_success", "1") == derived_key(job_id, "on_success", "1")
+    assert len({derived_key(job_id, *words) for words in (("a", "1"), ("a", "2"), ("b", "1"), ("a1",))}) == 4
+    assert derived_key(job_id, "a")[:13] == job_id[:13], "it is as old as the job, for those who sort by id"
+
+
+# Jobs that kill their workers.
+
+
+def test_the_burial_of_a_job_that_kills_its_workers_is_followed(backend: Any) -> None:
+    result = followed.fails.delay()
+    for _ in range(3):
+        backend.broker.hasten([result.id])
+        (held,) = lease(backend, "victim")
+        backend.broker.bury("victim", [held.id])
+    mirror(backend)
+    mirror(backend)
+
+    assert told(backend) == [("exhausted", result.id)]
+
+
+def test_the_burial_calls_a_function_too(backend: Any) -> None:
+    result = followed.calls.delay(fail=True)
+    for _ in range(3):
+        backend.broker.hasten([result.id])
+        lease(backend, "victim")
+        backend.broker.bury("victim", [result.id])
+    mirror(backend)
+
+    assert followed.told == [("on_exhausted", result.id, State.FAILED)]
+
+
+def test_an_unknown_task_is_buried_without_followers(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = followed.fails.delay()
+    for _ in range(3):
+        backend.broker.hasten([result.id])
+        lease(backend, "victim")
+        backend.broker.bury("victim", [result.id])
+    with monkeypatch.context() as patch:
+        patch.setattr(hooks.registry, "get", _unknown)
+        mirror(backend)
+
+    assert followed.told == []
+    assert f"{result.id}: whether anything follows its burial is not known here" in caplog.text
+
+
+def _unknown(name: str) -> Any:
+    raise hooks.UnknownTask(name)
+
+
+# Mistakes.
+
+
+@pytest.mark.parametrize(
+    ("hook", "message"),
+    [
+        ("tasks.alert", "'tasks.alert' cannot be called"),
+        (lambda: None, r"it cannot be called with 1 argument\(s\)"),
+        (followed.two_arguments, r"it cannot be called with 1 argument\(s\)"),
+        (followed.async_function, "it is async"),
+    ],
+)
+def test_what_cannot_follow_is_refused_at_import(hook: Any, message: str) -> None:
+    with pytest.raises(
+        InvalidOption, match=f"on_failure is .* must be a task or a function of one argument: .*{message}"
+    ):
+        task(on_failure=hook)(followed.plain.func)
+
+
+def test_a_function_does_not_travel() -> None:
+    with pytest.raises(InvalidOption, match="set on_failure on the task, not by using"):
+        followed.plain.using(on_failure=print)
+
+
+def test_a_hook_may_ask_for_the_handle_of_the_job_it_was_told_of(backend: Any) -> None:
+    result: TaskResult[Any] = followed.succeeds.delay()
+    ((_, job_id),) = told(backend)
+
+    assert backend.get_result(job_id).id == result.id

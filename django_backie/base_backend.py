@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from inspect import isfunction
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
@@ -19,23 +19,17 @@ from .clock import SYSTEM
 from .core import codec, ids
 from .core.job import Job, Packed
 from .core.options import (
-    DEFAULT_BACKOFF,
-    DEFAULT_MAX_ATTEMPTS,
-    DEFAULT_OPTIONS,
-    OF_THE_TASK,
     Durability,
-    Options,
-    paths_of,
-    seconds_of,
 )
 from .core.signer import Signer
 from .exceptions import (
     InvalidArguments,
-    InvalidOption,
     UnknownTask,
 )
-from .moments import epoch, moment
+from .middleware import Make, Middleware, around_making
+from .middleware import load as load_middleware
 from .outbox import Entry
+from .plan import Plan, adopted, moment_of, plan_of
 from .result import TaskResult
 from .task_definition import CLASS_FORM, Task
 
@@ -59,7 +53,7 @@ class BackieBackend(compat.BaseTaskBackend):
         super().__init__(alias, params)
         # Django's default is ["default"]; ours is any name, as the worker serves every queue by default.
         self.queues = set(params.get("QUEUES", ()))
-        self._plans: dict[int, _Plan] = {}
+        self._plans: dict[int, Plan] = {}
 
     @functools.cached_property
     def config(self) -> conf.Config:
@@ -69,6 +63,19 @@ class BackieBackend(compat.BaseTaskBackend):
             ConfigurationError: an option is wrong; ``manage.py check`` tells all of them.
         """
         return conf.parse(self.alias, self.options)
+
+    @functools.cached_property
+    def middleware(self) -> tuple[Middleware, ...]:
+        """Return the project's own code around jobs, the outermost first.
+
+        Raises:
+            ConfigurationError: one cannot be loaded; ``manage.py check`` tells.
+        """
+        return load_middleware(self.config.middleware)
+
+    @functools.cached_property
+    def _around_making(self) -> Make | None:
+        return around_making(self.middleware)
 
     @property
     def signer(self) -> Signer:
@@ -138,9 +145,10 @@ class BackieBackend(compat.BaseTaskBackend):
         """
         plan, signer, limit = self._plan(task), self.signer, self.config.max_payload
         now = SYSTEM.now()
-        run_after = _moment_of("run_after", task.run_after, now)
-        expires = _moment_of("expires", task.expires, now)
+        run_after = moment_of("run_after", task.run_after, now)
+        expires = moment_of("expires", task.expires, now)
         entries = []
+        around = self._around_making
         next_key = ids.new_key if keys is None else iter(keys).__next__
         for args, kwargs in calls:
             named = named_arguments(task, args, kwargs)
@@ -149,80 +157,22 @@ class BackieBackend(compat.BaseTaskBackend):
                 key, plan.task, plan.queue, plan.priority, list(args), kwargs,
                 now, run_after, plan.options, plan.database, self.alias, expires,
             )  # fmt: skip
+            if around is not None:
+                job = around(job)
+                named = named_arguments(task, job.args, job.kwargs)
             packed = codec.pack(job, signer, limit)
             entries.append(Entry(job, packed, readable(task, named, self.config) if for_rows else {}))
         return entries
 
-    def _plan(self, task: Task[..., Any]) -> _Plan:
+    def _plan(self, task: Task[..., Any]) -> Plan:
         """Return what the jobs of a task have in common; made once, for a task is frozen and so are the settings."""
         plan = self._plans.get(id(task))
         if plan is None:
             self.validate_task(task)
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
-            plan = self._plans[id(task)] = self._new_plan(task)
+            plan = self._plans[id(task)] = plan_of(task, self.config)
         return plan
-
-    def _new_plan(self, task: Task[..., Any]) -> _Plan:
-        return _Plan(
-            of=task,
-            task=task.job_name,
-            queue=task.queue_name,
-            priority=int(task.priority),
-            options=self._options(task),
-            database=self._database(task),
-        )
-
-    def _options(self, task: Task[..., Any]) -> Options:
-        attempts = task.max_attempts or self.config.max_attempts or (DEFAULT_MAX_ATTEMPTS if task.native else 1)
-        backoff = task.backoff if task.backoff is not None else self.config.backoff
-        timeout = task.timeout if task.timeout is not None else self.config.timeout
-        options = Options(
-            max_attempts=attempts,
-            backoff=OF_THE_TASK if callable(backoff) else DEFAULT_BACKOFF if backoff is None else backoff,
-            retry_for=paths_of(task.retry_for),
-            discard_for=paths_of(task.discard_for),
-            on_success=_name_of(task.on_success),
-            on_failure=_name_of(task.on_failure),
-            on_exhausted=_name_of(task.on_exhausted),
-            timeout=timeout,
-            atomic=task.atomic,
-        )
-        # The same object, by which the codec sees at a glance that there is nothing to write.
-        return DEFAULT_OPTIONS if options == DEFAULT_OPTIONS else options
-
-    def _database(self, task: Task[..., Any]) -> str:
-        databases = self.config.databases
-        if task.database is None:
-            return databases[0] if databases else "default"
-        if databases and task.database not in databases:
-            msg = f"database {task.database!r} of {task.job_name} is none of OPTIONS['DATABASES'], {databases}"
-            raise InvalidOption(msg)
-        return task.database
-
-
-class _Plan(NamedTuple):
-    """What all jobs of a task have in common. It keeps the task alive, whose ``id()`` it is found by."""
-
-    of: Task[..., Any]
-    task: str
-    queue: str
-    priority: int
-    options: Options
-    database: str
-
-
-def _name_of(hook: Any) -> str:
-    """Return the name of a hook that is a task; a function stays with the task that has it."""
-    return adopted(hook).job_name if isinstance(hook, compat.Task) else ""
-
-
-def adopted(task: Any) -> Task[..., Any]:
-    """Return our kind of task for one that another backend's ``task_class`` has made."""
-    if isinstance(task, Task):
-        return task
-    names = ("func", "priority", "backend", "queue_name", "run_after", "takes_context")
-    return Task(**{name: getattr(task, name) for name in names})
 
 
 def readable(task: Task[..., Any], named: dict[str, Any], config: conf.Config) -> dict[str, Any]:
@@ -286,15 +236,3 @@ def _with_absolute_time(task: Any) -> Any:
         run_after=None,
         takes_context=task.takes_context,
     )
-
-
-def _moment_of(name: str, when: datetime | timedelta | float | None, now: float) -> float | None:
-    if when is None:
-        return None
-    due = epoch(when) if isinstance(when, datetime) else now + seconds_of(when)
-    try:
-        moment(due)
-    except (OverflowError, ValueError):
-        msg = f"{name} must be a time that datetime knows, {when!r} is not."
-        raise compat.InvalidTask(msg) from None
-    return due

@@ -17,6 +17,7 @@ from . import compat, conf, registry
 from .backend import RedisBackend
 from .broker.inspect import server_info
 from .exceptions import BackieError, did_you_mean
+from .middleware import half_covered
 
 DUMMY = "django.db.backends.dummy"
 LOOPBACK = {"localhost", "127.0.0.1", "::1", None}
@@ -33,7 +34,24 @@ def check_configuration(app_configs: Any = None, **_: Any) -> list[CheckMessage]
         if any(conf.problems(backend.options)):
             continue  # django.tasks' own check has asked the backend for these
         messages += _check_databases(backend)
+        messages += _check_middleware(backend)
     return [*messages, *_check_names()]
+
+
+def _check_middleware(backend: RedisBackend) -> Iterator[CheckMessage]:
+    where = f"TASKS[{backend.alias!r}]['OPTIONS']"
+    try:
+        half = half_covered(backend.middleware)
+    except BackieError as error:
+        hint = "Name classes that derive from django_backie.middleware.Middleware, by their dotted path."
+        yield Error(f"{where}: {error}.", hint=hint, id="django_backie.E010")
+        return
+    for name in half:
+        yield checks.Warning(
+            f"{where}: {name} has run() but not arun(): it does not see async tasks.",
+            hint="Write arun() too: async def arun(self, job, call_next): return await call_next(job)",
+            id="django_backie.W008",
+        )
 
 
 @register(Tags.database)

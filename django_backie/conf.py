@@ -37,6 +37,7 @@ class Config:
     max_result: int = 64 * 1024
     max_queue_length: int | tuple[tuple[str, int], ...] | None = None
     task_modules: tuple[str, ...] = ()
+    middleware: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
 
     @property
@@ -136,6 +137,7 @@ RULES: dict[str, _Rule] = {
         lambda v: tuple(sorted(v.items())) if isinstance(v, Mapping) else v,
     ),
     "TASK_MODULES": _NAMES,
+    "MIDDLEWARE": _NAMES,
     "SENSITIVE": _NAMES,
 }
 

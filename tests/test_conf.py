@@ -49,6 +49,7 @@ WRONG: list[tuple[str, Any]] = [
     ("MAX_QUEUE_LENGTH", {"mail": "many"}),
     ("MAX_QUEUE_LENGTH", {1: 1}),
     ("TASK_MODULES", "shop.jobs"),
+    ("MIDDLEWARE", "shop.jobs"),
     ("SENSITIVE", [None]),
 ]
 
@@ -76,6 +77,7 @@ RIGHT: list[tuple[str, Any, Any]] = [
     ("MAX_QUEUE_LENGTH", None, None),
     ("MAX_QUEUE_LENGTH", {"mail": 5, "*": 100}, (("*", 100), ("mail", 5))),
     ("TASK_MODULES", ["shop.jobs"], ("shop.jobs",)),
+    ("MIDDLEWARE", ["shop.jobs"], ("shop.jobs",)),
     ("SENSITIVE", ["card"], ("card",)),
 ]
 

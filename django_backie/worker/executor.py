@@ -14,7 +14,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.dispatch import Signal
 
-from .. import compat, hooks, registry
+from .. import compat, hooks, middleware, registry
 from ..base_backend import BackieBackend
 from ..broker.replies import Ending, Lease
 from ..clock import SYSTEM, Clock
@@ -76,6 +76,8 @@ class Executor:
         self._dice = dice
         self._hold_of = hold_of
         self._sender = type(backend)
+        self._around_run = middleware.around_run(backend.middleware)
+        self._around_arun = middleware.around_arun(backend.middleware)
 
     @property
     def _config(self) -> Config:
@@ -120,7 +122,10 @@ class Executor:
     def _call(self, attempt: Attempt, limit: AbstractContextManager[Any]) -> Outcome:
         with limit:
             attempt.on_start()
-            value = attempt.task.func(*self._positional(attempt), **attempt.job.kwargs)
+            if self._around_run is None:
+                value = attempt.task.func(*self._positional(attempt, attempt.job), **attempt.job.kwargs)
+            else:
+                value = self._around_run(attempt.job, functools.partial(self._function, attempt))
         return self._returned(attempt, value)
 
     def _in_transaction(self, attempt: Attempt, limit: AbstractContextManager[Any]) -> Outcome:
@@ -136,7 +141,10 @@ class Executor:
         try:
             async with asyncio.timeout(attempt.job.options.timeout) as limit:
                 attempt.on_start()
-                value = await attempt.task.func(*self._positional(attempt), **attempt.job.kwargs)
+                if self._around_arun is None:
+                    value = await self._function(attempt, attempt.job)
+                else:
+                    value = await self._around_arun(attempt.job, functools.partial(self._function, attempt))
             outcome = self._returned(attempt, value)
         except TimeoutError as error:
             kind = TaskTimeout if limit.expired() else type(error)
@@ -169,10 +177,13 @@ class Executor:
         task = asyncio.current_task()
         return Interrupted() if task is not None and task.cancelling() else self._raised(attempt, error)
 
-    def _positional(self, attempt: Attempt) -> list[Any]:
+    def _function(self, attempt: Attempt, job: Job) -> Any:
+        return attempt.task.func(*self._positional(attempt, job), **job.kwargs)
+
+    def _positional(self, attempt: Attempt, job: Job) -> list[Any]:
         if attempt.task.takes_context:
-            return [TaskContext(task_result=attempt.result, hold=attempt.hold), *attempt.job.args]
-        return attempt.job.args
+            return [TaskContext(task_result=attempt.result, hold=attempt.hold), *job.args]
+        return job.args
 
     def _returned(self, attempt: Attempt, value: Any) -> Outcome:
         """Return the outcome of a task that returned; a value that cannot be kept will not be better next time."""

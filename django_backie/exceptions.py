@@ -73,6 +73,14 @@ class WorkerLost(BackieError):
     """The worker died while it ran the job."""
 
 
+class NotYet(BackieError, TimeoutError):
+    """A job has not ended within the time that somebody has waited for it."""
+
+
+class WouldNeverEnd(BackieError, RuntimeError):
+    """Somebody waits for a job that cannot begin before the waiting is over."""
+
+
 class Verdict(BackieError):
     """Raised by a task to say what becomes of its job. ``reason`` is shown to people."""
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import compat
+from .clock import SYSTEM
 from .core import jsonic
 from .core.job import Job
 from .core.states import State
-from .exceptions import Cancelled, WorkerLost
+from .exceptions import Cancelled, NotYet, WorkerLost, WouldNeverEnd
 from .moments import moment
 
 R = TypeVar("R")
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +61,53 @@ class TaskResult(compat.TaskResult, Generic[R]):  # type: ignore[misc, type-arg]
         """See ``refresh``."""
         self.copy(await self.task.get_backend().aget_result(self.id))
 
+    def wait(self, timeout: float | None = None) -> TaskResult[R]:
+        """Wait until the job has ended, and return this handle, which shows the end then.
+
+        Asks again and again, at growing distances, at most a quarter of a second apart. Without a timeout (seconds) it
+        waits for as long as it takes: in a view, give it one.
+
+        Raises:
+            NotYet: the job has not ended in time; it goes on.
+            WouldNeverEnd: the job is not on its way; its transaction was not committed here, or was rolled back.
+        """
+        for pause in _pauses(self, timeout):
+            self.refresh()
+            if self.state.is_final:
+                break
+            time.sleep(pause)
+        return self
+
+    async def await_(self, timeout: float | None = None) -> TaskResult[R]:
+        """See ``wait``."""
+        for pause in _pauses(self, timeout):
+            await self.arefresh()
+            if self.state.is_final:
+                break
+            await asyncio.sleep(pause)
+        return self
+
     def copy(self, other: Any) -> None:
         """Show what another handle of the same job shows."""
         for name in (*compat.TASK_REFRESH_ATTRS, "state", "crashes"):
             object.__setattr__(self, name, getattr(other, name))
+
+
+def _pauses(handle: TaskResult[Any], timeout: float | None) -> Iterator[float]:
+    """Yield how long to wait before the state is asked for again, until the time is up."""
+    if handle.enqueued_at is None:
+        msg = f"job {handle.id} is not on its way: no worker sees it before the transaction here is committed"
+        raise WouldNeverEnd(msg)
+    until = float("inf") if timeout is None else SYSTEM.monotonic() + timeout
+    pause = FIRST_PAUSE
+    while True:
+        left = until - SYSTEM.monotonic()
+        # Once more at the very end.
+        yield max(0.0, min(pause, left))
+        if left <= 0:
+            msg = f"job {handle.id} has not ended within {timeout} s, it is {handle.state}"
+            raise NotYet(msg)
+        pause = min(pause * 1.5, LONGEST_PAUSE)
 
 
 # What most arguments are. Whether a value is a Mapping or a Sequence takes Python long to tell.

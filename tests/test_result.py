@@ -6,17 +6,22 @@ import copy
 import dataclasses
 import json
 import pickle
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from django_backie import compat, result
 from django_backie.broker.replies import Record
 from django_backie.core.job import Job
 from django_backie.core.states import State
-from django_backie.exceptions import Cancelled, WorkerLost
+from django_backie.exceptions import Cancelled, NotYet, WorkerLost, WouldNeverEnd
 from django_backie.result import TaskResult, normalise
+from tests.app.tasks import add, fail
 from tests.contract_tasks import note
+from tests.helpers import StandingClock, drain
 
 JOB = Job(id="0199aaaa-0000-7000-8000-000000000000", task=note.job_name, queue="default", created=1_700_000_000.25)
 
@@ -157,3 +162,87 @@ def test_an_exception_that_cannot_be_imported_is_an_import_error() -> None:
     found = result.from_record(note, JOB, Record(State.FAILED, attempts=(attempt(1, **{**FAILED, "c": "no.Such"}),)))
     with pytest.raises(ImportError):
         found.errors[0].exception_class  # noqa: B018
+
+
+# Waiting.
+
+
+@pytest.fixture
+def worked(backend: Any) -> Iterator[Any]:
+    """Return a backend whose jobs are run, by another thread."""
+    stopping = threading.Event()
+
+    def work() -> None:
+        while not stopping.is_set():
+            drain(backend)
+            stopping.wait(0.01)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield backend
+    stopping.set()
+    thread.join(timeout=20)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_who_waits_gets_the_end(worked: Any) -> None:
+    assert add.delay(1, 2).wait(20).return_value == 3
+    failed = fail.using(max_attempts=1).delay().wait(20)
+    assert (failed.state, failed.errors[0].exception_class_path) == (State.FAILED, "builtins.ValueError")
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+@pytest.mark.asyncio
+async def test_async_code_waits_too(worked: Any) -> None:
+    result = await add.adelay(1, 2)
+
+    assert (await result.await_(20)).return_value == 3
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_who_waits_in_vain_is_told_how_the_job_stands(backend: Any) -> None:
+    handle = add.delay(1, 2)
+    with pytest.raises(NotYet, match=rf"job {handle.id} has not ended within 0.01 s, it is READY"):
+        handle.wait(0.01)
+    with pytest.raises(TimeoutError):
+        handle.wait(0)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_who_would_wait_for_ever_is_told_at_once(backend: Any) -> None:
+    with transaction.atomic():
+        handle = add.delay(1, 2)
+        with pytest.raises(WouldNeverEnd, match="no worker sees it before the transaction here is committed"):
+            handle.wait()
+        with pytest.raises(WouldNeverEnd):
+            add.get_result(handle.id).wait()
+    with pytest.raises(NotYet):
+        handle.wait(0)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_job_that_is_gone_is_not_waited_for(backend: Any) -> None:
+    handle = add.using(durability="now").delay(1, 2)
+    backend.broker.erase([handle.id])
+    with pytest.raises(compat.TaskResultDoesNotExist):
+        handle.wait(20)
+
+
+def test_pauses_grow_and_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = StandingClock()
+    monkeypatch.setattr(result, "SYSTEM", clock)
+    handle = result.from_record(note, JOB, Record(State.READY))
+    seen = []
+
+    def wait() -> None:
+        for pause in result._pauses(handle, 2.0):
+            seen.append(pause)
+            clock.time += pause
+
+    with pytest.raises(NotYet):
+        wait()
+
+    assert seen[:3] == pytest.approx([0.002, 0.003, 0.0045])
+    assert max(seen) == 0.25
+    assert sum(seen) == pytest.approx(2.0)
+    assert seen[-1] == 0.0, "the state is asked for once more when the time is up"

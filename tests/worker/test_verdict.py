@@ -242,7 +242,7 @@ def test_a_call_may_say_when_it_expires(
         ({"retry_for": KeyboardInterrupt}, "it must be an exception class"),
         ({"expires": 0}, "expires is 0, it must be a timedelta or a number of seconds above 0"),
         ({"expires": "soon"}, "expires is 'soon', it must be a timedelta"),
-        ({"backoff": lambda error: 5}, "backoff is .* it cannot be called with two arguments"),
+        ({"backoff": lambda error: 5}, "backoff is .* it cannot be called with 2 argument"),
     ],
 )
 def test_what_cannot_work_is_refused_at_import(options: dict[str, Any], message: str) -> None:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from . import compat
 from .broker.redis import RedisBroker, Restored
+from .broker.replies import Snapshot
 from .core.states import FINAL, RETRYABLE_BY_HAND, WAITING, State
 from .outbox import notes_of, restore
 
@@ -47,15 +48,25 @@ def retry(ids: Iterable[str], *, using: str = "default") -> Report:
     """
     tally = _Tally()
     for broker, rows in _by_broker(ids, using, tally).items():
-        fit = [row for row in rows if _may_retry(row, tally)]
-        versions = broker.restore([_anew(row) for row in fit], revive=True)
-        for row, version in zip(fit, versions, strict=True):
-            if version:
-                _write(row, using, version, state=State.READY, attempt=0, crashes=0, finished_at=None, reason="")
-                tally.done.append(str(row.pk))
-            else:
-                tally.refused.append((str(row.pk), _("it is waiting or running already")))
+        refused = _revive(broker, rows, using, tally)
+        # Once more: the mirror may have come between the reading of the row and the asking.
+        left = _revive(broker, _read([str(row.pk) for row in refused], using), using, tally) if refused else []
+        gone = broker.missing([str(row.pk) for row in left])
+        for row in left:
+            reason = _over() if str(row.pk) in gone else _("it is waiting or running already")
+            tally.refused.append((str(row.pk), reason))
     return tally.report()
+
+
+def _revive(broker: RedisBroker, rows: list[Job], using: str, tally: _Tally) -> list[Job]:
+    """Bring ended jobs back; return those that the broker has refused: they are newer than their rows."""
+    fit = [row for row in rows if _may_retry(row, tally)]
+    versions = broker.restore([_anew(row) for row in fit], revive=True)
+    for row, version in zip(fit, versions, strict=True):
+        if version:
+            _write(row, using, version, state=State.READY, attempt=0, crashes=0, finished_at=None, reason="")
+            tally.done.append(str(row.pk))
+    return [row for row, version in zip(fit, versions, strict=True) if not version]
 
 
 def cancel(ids: Iterable[str], *, using: str = "default", reason: str = "") -> Report:
@@ -101,6 +112,11 @@ def _erase_from_redis(grouped: dict[RedisBroker, list[Job]]) -> None:
 # Asks a broker to change jobs; answers for each.
 _Verb = Callable[[RedisBroker, list[str]], list[str]]
 
+
+def _over() -> str:
+    return _("it has ended or was erased a moment ago; try again in some minutes")
+
+
 _REASONS: dict[str, Callable[[], str]] = {
     "RUNNING": lambda: _("it is running"),
     "ENDED": lambda: _("it has ended"),
@@ -126,8 +142,9 @@ def _change_waiting(
         lost = [row for row in rows if answers[str(row.pk)] == "GONE" and row.state in WAITING and row.body]
         if lost:
             answers |= _brought_back(lost, using, broker, verb)
+        changed = broker.inspect([key for key in keys if answers[key] == "OK"])
         for row in rows:
-            _settle(row, using, answers[str(row.pk)], state, reason, tally)
+            _settle(row, using, answers[str(row.pk)], state, reason, tally, changed.get(str(row.pk)))
     return tally.report()
 
 
@@ -146,18 +163,26 @@ def _brought_back(rows: list[Job], using: str, broker: RedisBroker, verb: _Verb)
     return answers
 
 
-def _settle(row: Job, using: str, answer: str, state: State, reason: str, tally: _Tally) -> None:
+def _settle(
+    row: Job, using: str, answer: str, state: State, reason: str, tally: _Tally, snapshot: Snapshot | None
+) -> None:
     brought_back = answer == "READY" and state is State.READY and row.state != State.READY
-    if answer == "OK" or brought_back:
+    if answer == "OK":
+        # Where it is another by now, or gone, the mirror has written the row, or will.
+        if snapshot is not None and snapshot.record.state is state:
+            _write(row, using, snapshot.record.version, state=state, reason=reason[:200])
+        tally.done.append(str(row.pk))
+    elif brought_back:
         _write(row, using, row.version, state=state, reason=reason[:200])
         tally.done.append(str(row.pk))
     else:
-        tally.refused.append((str(row.pk), _REASONS[answer]()))
+        is_over = answer == "GONE" and bool(row.body)
+        tally.refused.append((str(row.pk), _over() if is_over else _REASONS[answer]()))
 
 
 def _by_broker(ids: Iterable[str], using: str, tally: _Tally) -> dict[RedisBroker, list[Job]]:
     wanted = [str(job_id) for job_id in ids]
-    rows = {str(row.pk): row for row in _rows(using).filter(pk__in=wanted).prefetch_related("attempts")}
+    rows = {str(row.pk): row for row in _read(wanted, using)}
     grouped: dict[RedisBroker, list[Job]] = defaultdict(list)
     for job_id in wanted:
         if job_id not in rows:
@@ -200,6 +225,10 @@ def _write(row: Job, using: str, version: int, **values: Any) -> None:
 
 def _rows(using: str) -> Any:
     return apps.get_model("django_backie", "Job")._default_manager.using(using)
+
+
+def _read(ids: list[str], using: str) -> list[Job]:
+    return list(_rows(using).filter(pk__in=ids).prefetch_related("attempts"))
 
 
 def _attempts() -> Any:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from django_backie import control
-from django_backie.broker.redis import RedisBroker
+from django_backie.broker.redis import RedisBroker, Restored
 from django_backie.core.states import State
 from django_backie.models import Job
 
-from .app.tasks import add
+from .app.tasks import add, fail
 from .helpers import drain, empty, mirror
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -58,3 +58,64 @@ def test_a_job_that_redis_has_lost_is_brought_back_for_it(backend: Any, action: 
     assert row_of(job).state == state
     mirror(backend)
     assert row_of(job).state == state
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_a_retry_is_made_though_the_mirror_comes_in_between(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, is_cancelled: bool
+) -> None:
+    job = fail.using(max_attempts=1).delay()
+    if is_cancelled:
+        control.cancel([job.id])
+    else:
+        drain(backend)
+        mirror(backend)
+    restore = RedisBroker.restore
+
+    def overtaken(broker: RedisBroker, *arguments: Any, **named: Any) -> Any:
+        mirror(backend)
+        return restore(broker, *arguments, **named)
+
+    monkeypatch.setattr(RedisBroker, "restore", overtaken)
+
+    assert control.retry([job.id]).done == (job.id,)
+    assert row_of(job).state == State.READY
+
+
+def test_a_row_shows_the_version_of_its_cancellation(backend: Any) -> None:
+    job = add.delay(1, 2)
+    mirror(backend)
+    control.cancel([job.id])
+
+    assert row_of(job).version == backend.broker.inspect([job.id])[job.id].record.version
+
+
+def test_a_job_that_runs_again_by_now_is_not_shown_as_cancelled(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = add.delay(1, 2)
+    mirror(backend)
+    cancel = RedisBroker.cancel
+
+    def overtaken(broker: RedisBroker, *arguments: Any) -> Any:
+        answers = cancel(broker, *arguments)
+        version = broker.inspect([job.id])[job.id].record.version
+        broker.restore([Restored(job.id, row_of(job).body, version=version)], revive=True)
+        return answers
+
+    monkeypatch.setattr(RedisBroker, "cancel", overtaken)
+    control.cancel([job.id])
+    mirror(backend)
+
+    assert row_of(job).state == State.READY
+
+
+@pytest.mark.parametrize("action", [control.retry, control.cancel, control.run_now])
+def test_a_row_from_a_backup_is_told_to_wait(backend: Any, action: Action) -> None:
+    job = fail.using(max_attempts=1).delay()
+    drain(backend)
+    mirror(backend)
+    old = {"state": State.FAILED if action is control.retry else State.SCHEDULED, "finished_at": None}
+    Job.objects.update(version=7, **old)
+
+    report = action([job.id])
+
+    assert report.refused == ((job.id, "it has ended or was erased a moment ago; try again in some minutes"),)

@@ -565,12 +565,11 @@ def test_a_full_pass_lets_the_mirror_have_its_turn(backend: Any, monkeypatch: py
     assert turns == [(0.0, 1, True), (0.0, 1, True), (0.0, 1, True), (Reconcile.interval, 0, False)]
 
 
-def test_a_full_pass_begins_anew_where_the_server_changes_in_the_midst_of_it(
-    backend: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def in_turns(backend: Any, monkeypatch: pytest.MonkeyPatch, jobs: int) -> tuple[FakeClock, Reconcile]:
+    """Return a duty that takes a turn for each of some jobs, which are in the rows and not in Redis."""
     clock = FakeClock(CREATED + 60)
     duty = settled(backend, clock)
-    push(backend, *(make_job() for _ in range(2)))
+    push(backend, *(make_job() for _ in range(jobs)))
     Mirror(backend).tick()
     monkeypatch.setattr(outbox, "BATCH", 1)
     restore = outbox.restore
@@ -580,29 +579,84 @@ def test_a_full_pass_begins_anew_where_the_server_changes_in_the_midst_of_it(
         return restore(*args)
 
     monkeypatch.setattr(outbox, "restore", slowly)
-    for server in ("second", "third"):
-        wipe(backend)
-        monkeypatch.setattr(epoch, "look", lambda broker, server=server: epoch.Epoch(server, broker.client.get("x")))
-        assert duty.tick() == 0.0
-    assert len(ready(backend)) == 1
-    duty.tick()
-    duty.tick()
-
-    assert len(ready(backend)) == 1
-    assert backend.broker.client.get(backend.broker.keys["epoch"]) == "third"
+    wipe(backend)
+    return clock, duty
 
 
-def test_half_of_a_change_is_put_right_where_the_server_does_not_tell_who_it_is(
+def seen_as(backend: Any, monkeypatch: pytest.MonkeyPatch, server: str) -> None:
+    """Let the server say that it is another."""
+    key = backend.broker.keys["epoch"]
+    monkeypatch.setattr(epoch, "look", lambda broker: epoch.Epoch(server, broker.client.get(key)))
+
+
+def turns(duty: Reconcile) -> float:
+    """Let a pass go on to its end, and return the pause after it."""
+    pause = 0.0
+    while pause == 0.0:
+        pause = duty.tick()
+    return pause
+
+
+def test_a_full_pass_is_repeated_where_the_server_has_changed_in_the_midst_of_it(
     backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(epoch, "look", lambda _: epoch.Epoch(None, None))
-    job = make_job()
-    push(backend, job)
-    backend.broker.client.zrem(backend.broker.keys.queue("default"), job.id)
-    Reconcile(backend, FakeClock(CREATED)).tick()
-    backend.broker.tick(0)
+    _, duty = in_turns(backend, monkeypatch, 3)
+    seen_as(backend, monkeypatch, "second")
+    duty.tick()
+    wipe(backend)
+    seen_as(backend, monkeypatch, "third")
+    assert turns(duty) == Reconcile.interval
+    assert epoch.look(backend.broker).has_changed, "not all of the third was compared"
+    turns(duty)
 
-    assert ready(backend) == [job.id]
+    assert len(ready(backend)) == 3
+    assert not epoch.look(backend.broker).has_changed
+
+
+def test_a_server_that_is_emptied_in_the_midst_of_a_pass_is_compared_once_more(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, duty = in_turns(backend, monkeypatch, 3)
+    backend.broker.keep("before")
+    duty.tick()
+    duty.tick()
+    wipe(backend)
+    turns(duty)
+    assert epoch.look(backend.broker).has_changed
+    turns(duty)
+
+    assert len(ready(backend)) == 3
+
+
+def test_a_proxy_in_front_of_several_servers_does_not_cause_passes_without_end(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, duty = in_turns(backend, monkeypatch, 4)
+    pauses = []
+    for number in range(40):
+        seen_as(backend, monkeypatch, f"server {number % 2}")
+        pauses.append(duty.tick())
+        clock.time += pauses[-1]
+
+    assert len(ready(backend)) == 4
+    assert pauses.count(AGAIN_AFTER) >= 5
+    assert pauses.count(Reconcile.interval) <= 2
+
+
+def test_jobs_that_came_back_and_have_ended_are_not_made_to_live_by_the_mirror(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = [make_job() for _ in range(3)]
+    push(backend, *jobs)
+    Mirror(backend).tick()
+    JobRow.objects.update(state=State.CANCELLED, version=9_999_999_999_999)
+    for snapshot in backend.broker.inspect([job.id for job in jobs]).values():
+        backend.broker.client.zadd(backend.broker.keys["d"], {snapshot.id: 1})
+    Mirror(backend).tick()
+    Mirror(backend).tick()
+
+    assert set(JobRow.objects.values_list("state", flat=True)) == {State.CANCELLED}
+    assert ready(backend) == []
 
 
 def test_a_slow_pass_that_the_broker_broke_off_begins_once_more(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:

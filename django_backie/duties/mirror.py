@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from .. import hooks, mirror
+from .. import hooks, mirror, outbox
 from ..backend import RedisBackend
 from ..base_backend import describe
 from ..broker.replies import Snapshot
@@ -55,6 +55,9 @@ class Mirror:
             return 0, 0
         describing = functools.partial(describe, config=backend.config)
         result = mirror.write(snapshots, backend.config.databases, backend.unpack, describing, backend.alias)
+        # A server that lost its last writes has jobs that have ended by their rows. Lifted, they would run again.
+        for database in backend.config.databases:
+            broker.drop(outbox.ended([*result.behind], database))
         # Where the row is newer, another mirror was faster, and this changes nothing; or the clock has gone back.
         self._has_lifted = broker.lift(result.behind) > 0
         self._follow_burials(snapshots)

@@ -20,17 +20,21 @@ SLOW_AGE = 30.0
 # For so many seconds a pass goes on before the other duties have their turn: the mirror writes down meanwhile what the
 # next loss of Redis would take.
 TURN = 0.2
-# After a full pass that a database has missed, or that found another server though nothing was lost: a proxy in front
-# of several servers would have us compare everything each second.
+# After a full pass that a database has missed, or that found another server though nothing was lost, and between two
+# that were disturbed. A proxy in front of several servers would have us compare everything all the time.
 AGAIN_AFTER = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pass:
-    """A comparison that goes on page by page; the identity is that of the server, where it has changed."""
+    """A comparison that goes on page by page, and the server that it has begun with.
 
-    identity: str | None
+    Where that has changed meanwhile, the pass goes on to its end, but does not tell what it was to show.
+    """
+
+    found: epoch.Epoch
     pages: Iterator[None]
+    is_disturbed: bool = False
 
 
 class Reconcile:
@@ -49,43 +53,60 @@ class Reconcile:
         self._slow_at = 0.0
         self._pass: _Pass | None = None
         self._pause = self.interval
+        self._disturbed_at = float("-inf")
 
     def tick(self) -> float:
         """Reconcile everything with another server than before, else now and then what is old enough."""
         found = epoch.look(self._broker)
-        changed = found.identity if found.has_changed else None
-        current, self._pass = self._pass, None
-        if current is None or current.identity != changed:
-            if changed is None and self._clock.monotonic() < self._slow_at:
-                return self.interval
-            current = _Pass(changed, self._slow_pages(found) if changed is None else self._all_pages(changed, found))
+        current, self._pass = self._going_on(found), None
+        if current is None:
+            return self.interval
         # One that is broken off by a BrokerError is forgotten, and begins once more.
         if self._turn(current.pages):
             self._pass = current
             return 0.0
         return self._pause
 
+    def _going_on(self, found: epoch.Epoch) -> _Pass | None:
+        """Return the pass that goes on or begins now."""
+        current = self._pass
+        if current is not None and (current.found.has_changed or not found.has_changed):
+            current.is_disturbed |= current.found != found
+            return current
+        if found.has_changed:
+            current = _Pass(found, iter(()))
+            current.pages = self._all_pages(current)
+            return current
+        is_due = self._clock.monotonic() >= self._slow_at
+        return _Pass(found, self._slow_pages()) if is_due else None
+
     def _turn(self, pages: Iterator[None]) -> bool:
         """Go on for a while; tell whether there is more."""
         until = self._clock.monotonic() + TURN
         return any(self._clock.monotonic() > until for _ in pages)
 
-    def _all_pages(self, identity: str, found: epoch.Epoch) -> Iterator[None]:
+    def _all_pages(self, this: _Pass) -> Iterator[None]:
         before, databases = self._clock.now(), self._backend.config.databases
         dropped, has_dropped = yield from pages_of_each(databases, self._drop_ended, self.name)
         mended = yield from self._mend()
         restored, has_restored = yield from pages_of_each(
             databases, lambda name: self._restore(name, before), self.name
         )
-        is_well, has_found = has_dropped and has_restored, dropped + mended + restored > 0
-        if is_well:
-            self._broker.keep(identity)
-        self._pause = self.interval if is_well and (has_found or found.known is None) else AGAIN_AFTER
+        is_well = has_dropped and has_restored and not this.is_disturbed
+        if is_well and this.found.identity is not None:
+            self._broker.keep(this.found.identity)
+        is_news = is_well and (dropped + mended + restored > 0 or this.found.known is None)
+        self._pause = self.interval if is_news or self._may_hurry(this) else AGAIN_AFTER
 
-    def _slow_pages(self, found: epoch.Epoch) -> Iterator[None]:
+    def _may_hurry(self, this: _Pass) -> bool:
+        """Tell whether a pass is to be repeated at once: the server has changed in the midst of it, for once."""
+        if not this.is_disturbed:
+            return False
+        last, self._disturbed_at = self._disturbed_at, self._clock.monotonic()
+        return self._disturbed_at - last > SLOW_INTERVAL
+
+    def _slow_pages(self) -> Iterator[None]:
         before = self._clock.now() - SLOW_AGE
-        if found.identity is None:
-            yield from self._mend()
         yield from pages_of_each(self._backend.config.databases, lambda name: self._restore(name, before), self.name)
         self._slow_at = self._clock.monotonic() + SLOW_INTERVAL
         self._pause = self.interval

@@ -12,7 +12,7 @@ from ..broker.redis import QueueMode
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """The options of ``runworker``. ``grace`` is seconds; ``max_jobs`` None means no limit."""
+    """The options of ``runworker``. ``grace`` is seconds, ``max_memory`` bytes; where a ``max_`` is None, no limit."""
 
     processes: int = 1
     threads: int = 8
@@ -21,6 +21,7 @@ class WorkerOptions:
     exclude_queues: tuple[str, ...] = ()
     burst: bool = False
     max_jobs: int | None = None
+    max_memory: int | None = None
     grace: float = 25.0
 
     @property

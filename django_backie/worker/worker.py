@@ -25,6 +25,7 @@ from .outage import MirrorLag, Outage
 from .pace import Pace
 from .pools.loop import LoopPool
 from .pools.threads import ThreadPool
+from .retirement import Retirement
 from .stopping import Stopping
 
 logger = logging.getLogger("django_backie.worker")
@@ -69,7 +70,7 @@ class Worker:
         self._maybe_ready = True
         self._last_turn, self._due_at = 0.0, float("inf")
         self._outage = Outage(backend.broker.address)
-        self._taken = 0
+        self._retirement = Retirement(options.max_jobs, options.max_memory, clock)
         self._stopping = Stopping(clock)
         self._is_yielding = False
         self._mirror_lag = MirrorLag()
@@ -108,15 +109,10 @@ class Worker:
         self._stopping.abort()
         self._inbox.put(WAKE)
 
-    @property
-    def _is_retired(self) -> bool:
-        """Tell whether this process has taken all the jobs it may; those in hand have all the time they need."""
-        return self._options.max_jobs is not None and self._taken >= self._options.max_jobs
-
     def _is_over(self) -> bool:
         if self._ledger:
             return False
-        if self._stopping.has_begun or self._is_retired:
+        if self._stopping.has_begun or self._retirement.is_due:
             return True
         return self._options.burst and not self._maybe_ready and not self._mirror_lag
 
@@ -179,9 +175,7 @@ class Worker:
             return 0
         occupancy = self._ledger.occupancy
         room = self._pace.room(occupancy.threads, occupancy.loop, self._threads.backlog)
-        if self._options.max_jobs is not None:
-            room = min(room, self._options.max_jobs - self._taken)
-        return max(0, room)
+        return max(0, self._retirement.room(room))
 
     def _turn_if_due(self) -> None:
         now = self._clock.monotonic()
@@ -228,7 +222,7 @@ class Worker:
     # 3. Start, and take care
 
     def _start(self, leases: list[Lease]) -> None:
-        self._taken += len(leases)
+        self._retirement.take(len(leases))
         for_loop: list[Attempt] = []
         unopened: list[Finished] = []
         for lease in leases:

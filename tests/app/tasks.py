@@ -90,6 +90,15 @@ def kill_worker(path: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+_hoard: list[bytearray] = []
+
+
+@task
+def hoard(megabytes: int) -> None:
+    """Keep memory for ever."""
+    _hoard.append(bytearray(os.urandom(1)) * (megabytes * 1024 * 1024))
+
+
 @task(timeout=0.3, max_attempts=1)
 def overrun() -> None:
     """Run longer than allowed."""

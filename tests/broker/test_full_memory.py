@@ -305,7 +305,8 @@ def test_enqueue_is_refused_and_adds_no_part_of_a_job(broker: RedisBroker, run_a
 def test_restore_is_refused_and_changes_nothing(broker: RedisBroker) -> None:
     run(broker, "failed", State.FAILED, note=NOTE)
     before = everything(broker)
-    back = [Restored(job_id, job(job_id).body, attempt=1) for job_id in ("failed", "lost")]
+    version = record(broker, "failed").version
+    back = [Restored(job_id, job(job_id).body, attempt=1, version=version) for job_id in ("failed", "lost")]
     with full(broker):
         with pytest.raises(BrokerUnavailable, match=r"not available: .*maxmemory"):
             broker.restore(back, revive=True)

@@ -31,6 +31,7 @@ Command = tuple[str, ...]
 
 READING = {"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "HVALS", "SMEMBERS", "ZCARD", "ZRANGE"}
 READING |= {"ZRANGEBYSCORE", "ZSCORE"}
+FAR = 9_999_999_999_999
 OVER = FINAL | {State.BLOCKED}
 
 
@@ -141,10 +142,10 @@ SCENES: dict[str, tuple[Act, Act]] = {
     "promote": (_due, _tick),
     "restore": (lambda broker: None, lambda broker: broker.restore(_restored("a", "b", attempt=0))),
     "restore what waits": (lambda broker: None, lambda broker: broker.restore(_restored("a", due=far_future()))),
-    "revive": (_ended, lambda broker: broker.restore(_restored("b"), revive=True)),
+    "revive": (_ended, lambda broker: broker.restore(_restored("b", version=FAR), revive=True)),
     "cancel": (_waiting, lambda broker: broker.cancel("abcd")),
     "hasten": (_waiting, lambda broker: broker.hasten("abcd")),
-    "lift": (_waiting, lambda broker: broker.lift(dict.fromkeys("abcd", 9_999_999_999_999))),
+    "lift": (_waiting, lambda broker: broker.lift(dict.fromkeys("abcd", FAR))),
     "mirror": (_ended, _confirm),
 }
 # Of these jobs rows say that they have ended, or must not be here; what is left of them goes by other ways.

@@ -103,7 +103,7 @@ def test_an_ended_job_runs_again_with_all_its_attempts(broker: RedisBroker, stat
     run(broker, "a", state, reason="why", note=NOTE)
     before = record(broker, "a").version
 
-    (version,) = broker.restore([remembered("a")], revive=True)
+    (version,) = broker.restore([remembered("a", version=before)], revive=True)
 
     found = record(broker, "a")
     assert version == found.version > before
@@ -134,7 +134,7 @@ def test_a_late_ending_from_before_the_retry_does_not_end_the_new_attempt(broker
     broker.enqueue([job("a")])
     (before,) = claim(broker)
     end(broker, before, State.FAILED)
-    broker.restore([remembered("a")], revive=True)
+    broker.restore([remembered("a", version=record(broker, "a").version)], revive=True)
     claim(broker)
 
     assert end(broker, before, State.FAILED, worker=WORKER) != "OK"
@@ -173,7 +173,7 @@ def test_one_damaged_body_does_not_keep_the_others_away(broker: RedisBroker) -> 
 def test_without_a_mirror_a_restored_job_does_not_expire_any_more(broker: RedisBroker) -> None:
     broker = without_mirror(broker)
     run(broker, "a", State.FAILED)
-    broker.restore([remembered("a")], revive=True)
+    broker.restore([remembered("a", version=record(broker, "a").version)], revive=True)
 
     assert broker.client.zcard(broker.keys["x"]) == 0
 
@@ -204,6 +204,16 @@ def test_a_row_older_than_the_end_of_its_job_brings_nothing_back(
     assert broker.restore([remembered("b"), remembered("a", version=version - 1)], revive=revive)[1] == 0
     assert broker.missing(["a"]) == ["a"]
     assert order(broker) == ["b"]
+
+
+def test_a_retry_that_comes_late_does_not_revive_what_has_ended_once_more(broker: RedisBroker) -> None:
+    run(broker, "a", State.FAILED)
+    first = marked(broker)["a"]
+    broker.restore([remembered("a", version=first)], revive=True)
+    end(broker, claim(broker)[0], State.FAILED)
+
+    assert broker.restore([remembered("a", version=first)], revive=True) == [0]
+    assert record(broker, "a").state is State.FAILED
 
 
 def test_a_failed_job_that_has_left_is_retried_as_its_row_shows_it(broker: RedisBroker) -> None:

@@ -47,11 +47,20 @@ def test_due_jobs_are_promoted_in_the_order_of_their_times(broker: RedisBroker) 
 def test_tombstones_are_cleared_away_in_time(broker: RedisBroker) -> None:
     now = now_ms(broker)
     broker.client.zadd(broker.keys["e"], {"past": now - 1, "future": now + 60_000})
-    broker.client.zadd(broker.keys["g"], {"past": now - 600_001, "recent": now - 590_000})
+    tombs = {"past": now - 600_001, "recent": now - 590_000, "ahead": now + 590_000, "far ahead": now + 660_000}
+    broker.client.zadd(broker.keys["g"], tombs)
     broker.tick()
 
     assert broker.client.zrange(broker.keys["e"], 0, -1) == ["future"]
-    assert broker.client.zrange(broker.keys["g"], 0, -1) == ["recent"]
+    assert broker.client.zrange(broker.keys["g"], 0, -1) == ["recent", "ahead"]
+
+
+def test_a_million_tombstones_do_not_stop_the_server(broker: RedisBroker) -> None:
+    broker.client.zadd(broker.keys["e"], {str(number): 1 for number in range(1500)})
+    broker.tick(0)
+    assert broker.client.zcard(broker.keys["e"]) == 500
+    broker.tick(0)
+    assert broker.client.zcard(broker.keys["e"]) == 0
 
 
 def test_a_promoted_job_takes_its_place_by_priority(broker: RedisBroker) -> None:

@@ -56,6 +56,17 @@ def test_a_process_is_replaced_after_max_jobs(project: Project) -> None:
     assert worker.process.poll() is None
 
 
+def test_a_process_that_grows_is_replaced(project: Project) -> None:
+    worker = project.worker("--max-memory", "300M")
+    first = until(worker.workers)
+    project.run("hoard.delay(300)")
+    until(lambda: worker.workers() not in ([], first))
+    project.run(f"mark.delay('{project.marks}', 'after')")
+    until(lambda: project.marked() == ["after"])
+    assert "more than the 300 of --max-memory: it ends" in worker.output
+    assert project.states() == {"SUCCESSFUL": 2}
+
+
 def test_queues_are_served_in_the_given_order_and_no_others(project: Project) -> None:
     for queue in ("low", "high", "other"):
         project.run(f"mark.using(queue_name='{queue}').delay('{project.marks}', '{queue}')")

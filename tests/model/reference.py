@@ -172,7 +172,7 @@ class Reference:
 
     def _restore(self, row: Restored, *, revive: bool) -> int:
         job = self.jobs.get(row.id)
-        if job and not (revive and job.ended):
+        if job and not (revive and job.ended and job.version <= row.version):
             return 0
         if row.id in self.tombstones or self.over.get(row.id, 0) > row.version:
             return 0
@@ -332,7 +332,7 @@ class Reference:
         for job_id in [job_id for job_id, end in self.expiring.items() if end <= self.now]:
             del self.jobs[job_id], self.expiring[job_id]
         self.tombstones = {job_id: end for job_id, end in self.tombstones.items() if end > self.now}
-        self.over = {job_id: version for job_id, version in self.over.items() if version > self.now - OVER}
+        self.over = {job_id: version for job_id, version in self.over.items() if abs(version - self.now) < OVER}
         return Ticked(len(late), taken, promoted)
 
     # --- what the mirror does ---

@@ -17,14 +17,16 @@ for at = first, #ARGV, 7 do
   local record = parse(redis.call('HGET', h, id))
   local is_here = redis.call('HEXISTS', b, id) == 1
   local tomb = tombs[#answers + 1]
-  if is_here and not (revive == '1' and ended[record.state]) or tomb and tomb > tonumber(ARGV[at + 6]) then
+  local row_version = tonumber(ARGV[at + 6])
+  local is_revived = revive == '1' and ended[record.state] and record.version <= row_version
+  if is_here and not is_revived or tomb and tomb > row_version then
     answers[#answers + 1] = 0
   else
     -- A record without a body is what half of a script has left: its history is not that of the row's attempts.
     if not is_here then record = parse(false) end
     record.attempt, record.crashes = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
     record.state, record.finished, record.due, record.reason = 'Q', '', due, ''
-    record.version = math.max(record.version, tonumber(ARGV[at + 6]))
+    record.version = math.max(record.version, row_version)
     if record.history == '' then record.history = ARGV[at + 5] end
     -- The first write is a growing one: a full server refuses the script before anything has changed.
     note_queue(prefix, (head_of(body)))

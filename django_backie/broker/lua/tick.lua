@@ -1,7 +1,7 @@
 -- Keep time for all: promote due jobs, take back what dead workers hold, drop what has expired. Any worker may call it.
 -- keys: w b h x e g clk
 -- args: prefix lease interval keep keep_failed
--- include: time mark record place promote recover
+-- include: time mark record place promote recover tombs
 -- Answers: workers buried, jobs taken back, jobs promoted; all 0 when the last tick is younger than `interval` ms.
 begin_with_a_free_write(prefix)
 local now = now_ms()
@@ -29,7 +29,9 @@ if #expired > 0 then
   redis.call('HDEL', h, unpack(expired))
   redis.call('ZREM', x, unpack(expired))
 end
-redis.call('ZREMRANGEBYSCORE', e, '-inf', whole(now))
+remove_range(e, '-inf', whole(now))
 -- A connection that hangs for so long is given up by the other side too.
-redis.call('ZREMRANGEBYSCORE', g, '-inf', whole(now - 600000))
+remove_range(g, '-inf', whole(now - tomb_stands))
+-- Made before the clock was set back.
+remove_range(g, whole(now + tomb_stands), '+inf')
 return {buried, taken, promoted}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import threading
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction
@@ -44,6 +45,7 @@ class Command(BaseCommand):
         add("--exclude-queues", type=_names, default=(), metavar="A,B", help="serve all but these")
         add("--burst", action="store_true", help="end when no job is ready or running")
         add("--max-jobs", type=_count, metavar="N", help="replace a process after this many jobs")
+        add("--max-memory", type=_size, metavar="SIZE", help="replace a process that has grown beyond this, as in 512M")
         add("--grace", type=_seconds, default=25.0, help="seconds that running jobs have when stopping (25)")
         add("--reload", action=BooleanOptionalAction, help="restart when code changes (default with DEBUG)")
         add(
@@ -121,6 +123,7 @@ def _worker_options(options: dict[str, Any]) -> WorkerOptions:
         "exclude_queues",
         "burst",
         "max_jobs",
+        "max_memory",
         "grace",
     )
     return WorkerOptions(**{name: options[name] for name in names})
@@ -135,6 +138,14 @@ def _count(text: str) -> int:
         msg = f"{text!r} is not a whole number from 1"
         raise ArgumentTypeError(msg)
     return int(text)
+
+
+def _size(text: str) -> int:
+    match = re.fullmatch(r"(\d+)([KMG])i?B?", text.strip(), re.IGNORECASE)
+    if not match or int(match[1]) < 1:
+        msg = f"{text!r} is not a size, such as 512M or 2G"
+        raise ArgumentTypeError(msg)
+    return int(match[1]) * {"K": 1024, "M": 1024**2, "G": 1024**3}[match[2].upper()]
 
 
 def _seconds(text: str) -> float:

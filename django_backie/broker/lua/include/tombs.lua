@@ -1,6 +1,6 @@
 -- What a push that comes too late must not bring back: erased jobs (`e`, by the end of their tombstones), failed and
 -- cancelled ones that have left Redis (`g`, by the version of their end).
-local most_tombs = 100000
+local most_tombs, tomb_stands = 100000, 600000
 
 -- Answers for each id the version of the row from which it may come back, or nothing where there is no tomb.
 local function tombs_of(ids)
@@ -16,4 +16,10 @@ local function entomb(list)
   call_in_chunks('ZADD', g, list, 500)
   local surplus = redis.call('ZCARD', g) - most_tombs
   if surplus > 0 then redis.call('ZREMRANGEBYRANK', g, 0, surplus - 1) end
+end
+
+-- A part at a time: nobody waits for a million.
+local function remove_range(key, from, to)
+  local found = redis.call('ZRANGEBYSCORE', key, from, to, 'LIMIT', 0, 1000)
+  if #found > 0 then redis.call('ZREM', key, unpack(found)) end
 end

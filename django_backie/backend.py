@@ -16,7 +16,7 @@ from . import compat, enqueue, outbox, registry, result
 from .base_backend import BackieBackend
 from .broker.redis import RedisBroker, broker_for
 from .broker.replies import Arrival
-from .calls import Call
+from .calls import Call, key_of, named_arguments
 from .core import ids
 from .core.job import Job, Packed
 from .core.options import Durability
@@ -28,6 +28,7 @@ from .exceptions import (
     UnreadableBody,
 )
 from .moments import epoch, moment
+from .outbox import Entry
 from .result import TaskResult
 from .task_definition import Task
 
@@ -83,13 +84,36 @@ class RedisBackend(BackieBackend):
 
     def _take_in(self, task: Task[..., Any], calls: Sequence[Call], durability: Durability) -> list[TaskResult[Any]]:
         self._require_database(task, durability)
-        entries = self.make_entries(task, calls, for_rows=durability == "outbox")
+        if task.coalesce is not False and durability != "now":
+            return self._take_in_once(task, calls, durability)
+        return self._send(task, self.make_entries(task, calls, for_rows=durability == "outbox"), durability)
+
+    def _send(
+        self, task: Task[..., Any], entries: Sequence[Entry], durability: Durability, keys: Sequence[str] = ()
+    ) -> list[TaskResult[Any]]:
         if not entries:
             return []
         results = [result.fresh(task, entry.job) for entry in entries]
         announce = functools.partial(self._announce, results, entries[0].job.created)
-        enqueue.send(Parcel(self.broker, entries, durability, entries[0].job.database, announce))
+        enqueue.send(Parcel(self.broker, entries, durability, entries[0].job.database, announce, keys))
         return results
+
+    def _take_in_once(
+        self, task: Task[..., Any], calls: Sequence[Call], durability: Durability
+    ) -> list[TaskResult[Any]]:
+        """Take calls in, but for those that the open transaction has made already: they get the first one's handle."""
+        database = self._plan(task).database
+        keys = [f"{self.alias}\0{key_of(task, task.coalesce, call, named_arguments(task, *call))}" for call in calls]
+        there = {key: entry for key in keys if (entry := enqueue.coalesced(key, database))}
+        is_together = connections[database].in_atomic_block
+        new = {key: at for at, key in reversed([*enumerate(keys)]) if key not in there} if is_together else {}
+        chosen = sorted(new.values()) if is_together else range(len(calls))
+        entries = self.make_entries(task, [calls[at] for at in chosen], for_rows=durability == "outbox")
+        results = self._send(task, entries, durability, [keys[at] for at in chosen] if is_together else ())
+        if not is_together:
+            return results
+        made = {keys[at]: handle for at, handle in zip(chosen, results, strict=True)}
+        return [made.get(key) or result.fresh(task, there[key].job) for key in keys]
 
     def _announce(self, results: Sequence[TaskResult[Any]], created: float) -> None:
         """Note in the handles of jobs that are on their way since when they are, and tell who wants to know."""

@@ -8,7 +8,8 @@ from functools import cache
 from inspect import Parameter
 from typing import Any, NamedTuple
 
-from .exceptions import InvalidArguments
+from .core import jsonic
+from .exceptions import InvalidArguments, InvalidOption, did_you_mean
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -39,6 +40,40 @@ def named_arguments(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -
     named = None if parameters is None else parameters.bind(args, kwargs)
     # What does not fit is named by Python itself.
     return _bound_by_python(task, args, kwargs) if named is None else named
+
+
+def refuse_unknown_names(task: Any, option: str, names: Sequence[str]) -> None:
+    """Refuse names that are no parameters of a task.
+
+    Raises:
+        InvalidOption: names the first, and the parameter that may have been meant.
+    """
+    parameters = signature_of(task.func, task.takes_context).parameters
+    for name in names:
+        if name not in parameters:
+            nearest = did_you_mean(name, parameters)
+            msg = f"{task.module_path}: {option} names {name!r}, which is no argument of it{nearest}"
+            raise InvalidOption(msg)
+
+
+def key_of(task: Any, spec: Any, call: Call, named: Mapping[str, Any]) -> str:
+    """Return what two calls of a task have in common where they mean the same.
+
+    Args:
+        spec: True for all arguments, names of some, or a function that is called with them.
+        named: the arguments by name; one that is left to its default is looked up.
+
+    Raises:
+        UnserializableValue: the key cannot be written as JSON.
+    """
+    if callable(spec):
+        value = spec(*call[0], **call[1])
+    else:
+        parameters = signature_of(task.func, task.takes_context).parameters
+        whole = {name: found.default for name, found in parameters.items() if found.default is not Parameter.empty}
+        whole |= named
+        value = sorted(whole.items()) if spec is True else [[name, whole.get(name)] for name in spec]
+    return f"{task.job_name}\0{jsonic.dumps(value)}"
 
 
 def _bound_by_python(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.db import connections
 
@@ -37,6 +38,8 @@ class Parcel:
     durability: Durability
     database: str
     announce: Announce
+    # What calls of the same transaction are compared by, one for each entry; most have none.
+    keys: Sequence[str] = ()
 
 
 def send(parcel: Parcel) -> bool:
@@ -70,14 +73,57 @@ def waiting(job_id: str, database: str) -> Entry | None:
     return None
 
 
+def coalesced(key: str, database: str) -> Entry | None:
+    """Return the job of an earlier call with this key in the transaction that is open here, or None.
+
+    That of a savepoint that was rolled back is none. Where the earlier call is undone later, so is this one: it was
+    made within the same savepoints, or within more.
+    """
+    connection = connections[database]
+    if not connection.in_atomic_block:
+        return None
+    index = _indices.get(connection)
+    if index is None or index.callbacks is not connection.run_on_commit:
+        index = _indices[connection] = _Index(connection.run_on_commit)
+    return index.find(key)
+
+
+class _Index:
+    """The jobs of a transaction by their keys.
+
+    A savepoint's rollback and a commit put another list in the place of the callbacks, which tells that this is out of
+    date; what was appended since is looked at when it is asked for.
+    """
+
+    def __init__(self, callbacks: list[Any]) -> None:
+        self.callbacks = callbacks
+        self._seen = 0
+        self._entries: dict[str, tuple[_Mark, Entry]] = {}
+
+    def find(self, key: str) -> Entry | None:
+        for _, callback, *_ in self.callbacks[self._seen :]:
+            if isinstance(callback, _Mark):
+                for name, entry in zip(callback.parcel.keys, callback.parcel.entries, strict=False):
+                    self._entries[name] = callback, entry
+        self._seen = len(self.callbacks)
+        mark, found = self._entries.get(key, (None, None))
+        # A test may have run the callbacks of what it takes for a transaction; the next one follows in the same list.
+        return None if mark is None or mark.is_called else found
+
+
+_indices: WeakKeyDictionary[Any, _Index] = WeakKeyDictionary()
+
+
 @dataclass(slots=True, eq=False)
 class _Mark:
     """Notes, when it is called, that the jobs of a call have survived."""
 
     survivors: list[Parcel]
     parcel: Parcel
+    is_called: bool = False
 
     def __call__(self) -> None:
+        self.is_called = True
         self.survivors.append(self.parcel)
 
 

@@ -12,12 +12,13 @@ from asgiref.sync import sync_to_async
 from django.utils.module_loading import import_string
 
 from . import compat, registry
-from .calls import Call, as_call, signature_of
+from .calls import Call, as_call, refuse_unknown_names, signature_of
 from .core.options import (
     BackoffFunction,
     Durability,
     ErrorClasses,
     Hook,
+    KeyOption,
     TaskOptions,
     UsingOptions,
 )
@@ -57,6 +58,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     durability: Durability | None = None
     atomic: bool = False
     sensitive: bool | tuple[str, ...] = False
+    coalesce: KeyOption = False
     on_success: Hook | None = None
     on_failure: Hook | None = None
     on_exhausted: Hook | None = None
@@ -73,10 +75,12 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     def _normalise_options(self) -> None:
         for name in OWN_OPTIONS:
             value = getattr(self, name)
-            if value is None or (name == "sensitive" and value is False):
+            if value is None or (name in {"sensitive", "coalesce"} and value is False):
                 continue
             if not (name == "expires" and isinstance(value, datetime)):
                 object.__setattr__(self, name, checked(self.module_path, name, value))
+        if isinstance(self.coalesce, tuple):
+            refuse_unknown_names(self, "coalesce", self.coalesce)
         if self.atomic:
             refuse_what_cannot_be_atomic(self.module_path, self.func, self.durability)
 
@@ -254,6 +258,8 @@ def task(
         durability: ``"outbox"`` (default), ``"commit"`` or ``"now"``.
         atomic: run in one transaction with the job's own end: effects in its database happen exactly once.
         sensitive: argument names to hide from people, or True for all.
+        coalesce: make one job of all calls of a transaction with the same arguments; or with the same of those named,
+            or for which a function of the arguments returns the same.
         on_success, on_failure, on_exhausted: what follows when the job has succeeded, when an attempt has failed, when
             no attempt is left: a task, which gets the job's id, or a function, which gets its ``TaskResult``.
 

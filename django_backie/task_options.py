@@ -12,7 +12,7 @@ from .exceptions import InvalidOption, did_you_mean
 
 OWN_OPTIONS = tuple(TaskOptions.__annotations__)
 # Options that may be functions.
-_FUNCTIONS = ("backoff", *HOOKS)
+_FUNCTIONS = ("backoff", "coalesce", *HOOKS)
 
 
 def checked(where: str, name: str, value: Any) -> Any:

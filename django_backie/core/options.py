@@ -21,6 +21,9 @@ Backoff = float | tuple[float, ...] | Literal["task"]
 # A task, which gets a job with the id of the one that has ended, or a function, which gets its handle.
 Hook = Callable[[Any], Any]
 
+# All arguments, some of them by name, or a function of the call's arguments.
+KeyOption = bool | Sequence[str] | Callable[..., Any]
+
 ErrorClasses = type[Exception] | Sequence[type[Exception]]
 
 DEFAULT_MAX_ATTEMPTS = 5
@@ -40,6 +43,7 @@ class CommonOptions(TypedDict, total=False):
     durability: Durability
     atomic: bool
     sensitive: bool | Sequence[str]
+    coalesce: KeyOption
     on_success: Hook
     on_failure: Hook
     on_exhausted: Hook
@@ -102,6 +106,8 @@ def option_problem(name: str, value: Any) -> str | None:
     if name in HOOKS:
         problem = _function_problem(value, 1)
         return f"must be a task or a function of one argument: {problem}" if problem else None
+    if callable(value) and name == "coalesce":
+        return None
     if name == "backoff":
         problem = _function_problem(value, 2) if callable(value) else backoff_problem(value)
         wanted = "must be a number of seconds above 0, a list of them, or a function of exception and task_result"
@@ -170,5 +176,9 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "durability": (lambda v: v in DURABILITIES, f"must be one of {', '.join(map(repr, DURABILITIES))}"),
     "atomic": (lambda v: isinstance(v, bool), "must be True or False"),
+    "coalesce": (
+        lambda v: isinstance(v, bool) or (_are_names(v) and len(v) > 0),
+        "must be True, a list of argument names, or a function of the arguments",
+    ),
     "sensitive": (lambda v: isinstance(v, bool) or _are_names(v), "must be True, or a list of argument names"),
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .base_task import BaseTask
+    from .core.timetable import cron, every
     from .exceptions import Cancel, Discard, Retry, Snooze
     from .seed import Broker, Worker
     from .task_definition import Task, task
@@ -24,6 +25,8 @@ __all__ = [
     "Task",
     "TaskContext",
     "Worker",
+    "cron",
+    "every",
     "task",
 ]
 
@@ -38,6 +41,8 @@ _HOMES = {
     "Task": ".task_definition",
     "TaskContext": ".worker.context",
     "Worker": ".seed",
+    "cron": ".core.timetable",
+    "every": ".core.timetable",
     "task": ".task_definition",
 }
 

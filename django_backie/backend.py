@@ -88,6 +88,12 @@ class RedisBackend(BackieBackend):
             return self._take_in_once(task, calls, durability)
         return self._send(task, self.make_entries(task, calls, for_rows=durability == "outbox"), durability)
 
+    def submit_as(self, task: Task[..., Any], calls: Sequence[Call], keys: Sequence[str]) -> list[TaskResult[Any]]:
+        """Make one job of each call, under a given id."""
+        durability = self._durability(task)
+        self._require_database(task, durability)
+        return self._send(task, self.make_entries(task, calls, for_rows=durability == "outbox", keys=keys), durability)
+
     def _send(
         self, task: Task[..., Any], entries: Sequence[Entry], durability: Durability, keys: Sequence[str] = ()
     ) -> list[TaskResult[Any]]:

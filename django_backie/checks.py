@@ -147,7 +147,7 @@ def _check_names() -> Iterator[CheckMessage]:
             hint="The worker imports tasks.py of every installed app and would not start.",
             id="django_backie.E008",
         )
-    yield from _check_atomic()
+    yield from _check_rows()
     for name, places in registry.duplicates().items():
         yield Error(
             f"two tasks are named {name!r}: {' and '.join(places)}.",
@@ -156,7 +156,7 @@ def _check_names() -> Iterator[CheckMessage]:
         )
 
 
-def _check_atomic() -> Iterator[CheckMessage]:
+def _check_rows() -> Iterator[CheckMessage]:
     without_rows = {backend.alias for backend in _valid_backends() if not backend.config.databases}
     for name in registry.names():
         task = registry.get(name)
@@ -165,6 +165,12 @@ def _check_atomic() -> Iterator[CheckMessage]:
                 f"the task {name!r} is atomic, but TASKS[{task.backend!r}]['OPTIONS']['DATABASES'] is empty.",
                 hint="Its jobs end in one transaction with their rows: name the database, or take atomic=True away.",
                 id="django_backie.E009",
+            )
+        if task.schedule is not None and task.backend in without_rows:
+            yield Error(
+                f"the task {name!r} has a schedule, but TASKS[{task.backend!r}]['OPTIONS']['DATABASES'] is empty.",
+                hint="What was taken up of a schedule is kept in a table: name the database, or schedule it elsewhere.",
+                id="django_backie.E011",
             )
 
 

@@ -117,6 +117,27 @@ class Job(models.Model):
         return [message for message in super().check(**kwargs) if message.id != "models.W037"]
 
 
+class Schedule(models.Model):
+    """A task that makes jobs by itself, by a rule in the code, and the last of its times that was taken up."""
+
+    id = models.BigAutoField(primary_key=True)
+    backend = models.CharField(_("backend"), max_length=100)
+    task = models.CharField(_("task"), max_length=200)
+    rule = models.CharField(_("rule"), max_length=200)
+    last_slot = models.DateTimeField(_("last time"))
+    is_paused = models.BooleanField(_("paused"), default=False)
+
+    class Meta:
+        verbose_name = _("schedule")
+        verbose_name_plural = _("schedules")
+        ordering = ["task", "rule"]
+        default_permissions = ("view",)
+        constraints = [models.UniqueConstraint(fields=["backend", "task", "rule"], name="backie_schedule_once")]
+
+    def __str__(self) -> str:
+        return f"{self.task} {self.rule}"
+
+
 class Attempt(models.Model):
     """One try to run a job; written once it has ended."""
 

@@ -22,9 +22,17 @@ from .core.options import (
     TaskOptions,
     UsingOptions,
 )
+from .core.timetable import Schedule
 from .exceptions import InvalidOption
 from .result import TaskResult
-from .task_options import OWN_OPTIONS, checked, refuse_functions, refuse_unknown, refuse_what_cannot_be_atomic
+from .task_options import (
+    OWN_OPTIONS,
+    checked,
+    refuse_functions,
+    refuse_unknown,
+    refuse_what_cannot_be_atomic,
+    refuse_what_needs_arguments,
+)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,6 +70,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     on_success: Hook | None = None
     on_failure: Hook | None = None
     on_exhausted: Hook | None = None
+    schedule: Schedule | None = None
     database: str | None = None
     task_name: str | None = None
     native: bool = False  # Made by our own decorator, whose jobs are retried by default.
@@ -81,6 +90,8 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
                 object.__setattr__(self, name, checked(self.module_path, name, value))
         if isinstance(self.coalesce, tuple):
             refuse_unknown_names(self, "coalesce", self.coalesce)
+        if self.schedule is not None:
+            refuse_what_needs_arguments(self.module_path, self.signature)
         if self.atomic:
             refuse_what_cannot_be_atomic(self.module_path, self.func, self.durability)
 
@@ -254,6 +265,7 @@ def task(
         retry_for: exception classes after which to try again; by default all.
         discard_for: exception classes that say that the job is not needed any more; it ends as cancelled.
         timeout: seconds that an attempt may take; one hour by default.
+        schedule: make a job at certain times: a cron expression, ``every(...)``, ``cron(...)`` or a timedelta.
         expires: seconds or timedelta from the enqueueing on, after which the job is cancelled unless it has begun.
         durability: ``"outbox"`` (default), ``"commit"`` or ``"now"``.
         atomic: run in one transaction with the job's own end: effects in its database happen exactly once.

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import compat
 from .core.options import HOOKS, TaskOptions, option_problem
+from .core.timetable import Schedule, schedule_of
 from .exceptions import InvalidOption, did_you_mean
 
 OWN_OPTIONS = tuple(TaskOptions.__annotations__)
@@ -21,10 +22,33 @@ def checked(where: str, name: str, value: Any) -> Any:
     Raises:
         InvalidOption: it cannot be what it is.
     """
+    if name == "schedule":
+        return _checked_schedule(where, value)
     if problem := option_problem(name, value):
         msg = f"{where}: {name} is {value!r}, it {problem}"
         raise InvalidOption(msg)
     return tuple(value) if isinstance(value, list | set | frozenset) else value
+
+
+def _checked_schedule(where: str, value: Any) -> Schedule:
+    try:
+        return schedule_of(value)
+    except InvalidOption as error:
+        msg = f"{where}: schedule: {error}"
+        raise InvalidOption(msg) from error
+
+
+def refuse_what_needs_arguments(where: str, signature: inspect.Signature) -> None:
+    """Refuse a task with a schedule that cannot be called without arguments.
+
+    Raises:
+        InvalidOption: names what is missing.
+    """
+    try:
+        signature.bind()
+    except TypeError as error:
+        msg = f"{where}{signature}: a schedule calls its task without arguments: {error}; give them defaults"
+        raise InvalidOption(msg) from None
 
 
 def refuse_what_cannot_be_atomic(where: str, func: Callable[..., Any], durability: str | None) -> None:
@@ -57,11 +81,14 @@ def refuse_unknown(where: str, options: Iterable[str], others: Iterable[str]) ->
 
 
 def refuse_functions(where: str, options: Mapping[str, Any]) -> None:
-    """Refuse functions among the options of a call: they do not travel.
+    """Refuse what a call cannot have: functions, which do not travel, and a schedule.
 
     Raises:
         InvalidOption: names the option.
     """
+    if "schedule" in options:
+        msg = f"{where}: a call has no schedule; set it on the task"
+        raise InvalidOption(msg)
     for name in _FUNCTIONS:
         value = options.get(name)
         if callable(value) and not isinstance(value, compat.Task):

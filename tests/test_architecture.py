@@ -31,7 +31,7 @@ LAYERS: list[list[set[str]]] = [
     [{"backend"}],
     [{"hooks"}],
     [{"worker"}, {"duties"}],
-    [{"control"}, {"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],
+    [{"control"}, {"timetables"}, {"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],
     [{"seed"}, {"checks", "apps"}, {"admin", "templatetags"}, {"testing"}, {"chaos"}],
     [{"management"}],
 ]

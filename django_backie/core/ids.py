@@ -67,6 +67,13 @@ def derived_key(job_id: str, *parts: str) -> str:
     return f"{time_of_job}-{_random_part(digest[:RANDOM_BYTES])}"
 
 
+def key_at(milliseconds: int, *parts: str) -> str:
+    """Return an id that is always the same for a time and some words."""
+    digest = hashlib.sha256("\0".join(parts).encode(errors="surrogatepass") + b"%d" % milliseconds).digest()
+    start = f"{milliseconds:012x}"
+    return f"{start[:8]}-{start[8:12]}-{_random_part(digest[:RANDOM_BYTES])}"
+
+
 def new_id() -> uuid.UUID:
     """Return a new job id as a value."""
     return uuid.UUID(new_key())

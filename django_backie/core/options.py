@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from types import UnionType
 from typing import Any, Literal, TypedDict
 
+from .timetable import Schedule
+
 Durability = Literal["outbox", "commit", "now"]
 DURABILITIES: tuple[Durability, ...] = ("outbox", "commit", "now")
 
@@ -54,6 +56,7 @@ class TaskOptions(CommonOptions, total=False):
 
     backoff: float | Sequence[float] | BackoffFunction
     expires: float | timedelta
+    schedule: str | timedelta | Schedule
 
 
 class UsingOptions(CommonOptions, total=False):

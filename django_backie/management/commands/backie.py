@@ -6,14 +6,17 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from django.apps import apps
 from django.core.management.base import BaseCommand, CommandError
+from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import JSONField, Value
 from django.db.models.fields.json import KeyTransform
+from django.utils import timezone
 
-from ... import compat, control, registry
+from ... import compat, control, registry, timetables
 from ...backend import RedisBackend
 from ...broker import inspect
 from ...chaos import command as chaos
@@ -24,7 +27,7 @@ from ...exceptions import BackieError
 class Command(BaseCommand):
     """Subcommands about tasks and jobs."""
 
-    help = "Lists tasks, shows counts, retries, cancels, hastens and erases jobs."
+    help = "Lists tasks and schedules, shows counts, retries, cancels, hastens and erases jobs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the subcommands."""
@@ -44,6 +47,14 @@ class Command(BaseCommand):
             action = actions.add_parser(name, help=text)
             action.add_argument("ids", nargs="+", metavar="ID")
             action.add_argument("--database", help="the alias whose table has the jobs (the first of DATABASES)")
+        action = actions.add_parser("schedules", help="list the schedules and their next times")
+        action.add_argument("--json", action="store_true", help="for machines")
+        for name, text in (
+            ("pause-schedule", "make no more jobs by a task's schedule"),
+            ("resume-schedule", "go on with a paused schedule"),
+            ("run-schedule", "make a job of a scheduled task now"),
+        ):
+            actions.add_parser(name, help=text).add_argument("task", metavar="TASK")
         self._add_erase(actions)
         chaos.add_arguments(
             actions.add_parser("chaos", help="strike workers of its own with faults, and check the promise")
@@ -114,6 +125,34 @@ class Command(BaseCommand):
         if report.refused:
             sys.exit(1)
 
+    def _schedules(self, backend: RedisBackend, options: dict[str, Any]) -> None:
+        _discover(backend)
+        entries = timetables.overview(backend)
+        if options["json"]:
+            self.stdout.write(json.dumps([asdict(entry) for entry in entries], cls=DjangoJSONEncoder))
+            return
+        width = max((len(entry.task) for entry in entries), default=0)
+        for entry in entries:
+            # In the zone of the project: where no request has set another, that is the current one.
+            coming = ", ".join(f"{timezone.localtime(slot):%Y-%m-%d %H:%M:%S}" for slot in entry.coming)
+            state = "paused" if entry.is_paused else f"next {coming}"
+            self.stdout.write(f"{entry.task:<{width}}  {entry.rule:<24}  {state}")
+
+    def _pause_schedule(self, backend: RedisBackend, options: dict[str, Any]) -> None:
+        _discover(backend)
+        timetables.pause(options["task"], backend)
+        self.stdout.write(self.style.SUCCESS(f"{options['task']} is paused"))
+
+    def _resume_schedule(self, backend: RedisBackend, options: dict[str, Any]) -> None:
+        _discover(backend)
+        timetables.resume(options["task"], backend)
+        self.stdout.write(self.style.SUCCESS(f"{options['task']} goes on"))
+
+    def _run_schedule(self, backend: RedisBackend, options: dict[str, Any]) -> None:
+        _discover(backend)
+        result = timetables.run(options["task"], backend)
+        self.stdout.write(self.style.SUCCESS(f"{result.id} is on its way"))
+
     def _erase(self, backend: RedisBackend, options: dict[str, Any]) -> None:
         databases = [options["database"]] if options["database"] else _databases(backend)
         found = {alias: _matching(alias, options["ids"], options["arg"]) for alias in databases}
@@ -139,6 +178,12 @@ class Command(BaseCommand):
     @staticmethod
     def _is_confirmed() -> bool:
         return sys.stdin.isatty() and input("Erase them for good? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+def _discover(backend: RedisBackend) -> None:
+    """Import the tasks of the project; without a job table they have no schedules."""
+    _databases(backend)
+    registry.discover(backend.config.task_modules)
 
 
 def _databases(backend: RedisBackend) -> list[str]:

@@ -1,0 +1,110 @@
+"""What people do with schedules: look at them, pause them, go on, run one now."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+
+from . import registry
+from .backend import RedisBackend
+from .clock import SYSTEM
+from .exceptions import UnknownTask
+from .moments import moment
+from .result import TaskResult
+from .task_definition import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A task with its rule; ``last`` is None where no worker has seen it yet."""
+
+    task: str
+    rule: str
+    coming: tuple[datetime, ...]
+    last: datetime | None = None
+    is_paused: bool = False
+
+
+def overview(backend: RedisBackend, count: int = 3) -> list[Entry]:
+    """Return the schedules in the code, with their next times."""
+    return [_entry(task, backend, count) for task in _scheduled(backend)]
+
+
+def pause(name: str, backend: RedisBackend) -> None:
+    """Make no more jobs by a task's schedule until it is resumed; jobs that are made already run.
+
+    Raises:
+        UnknownTask: no task of this name has a schedule.
+    """
+    _set_paused(name, backend, is_paused=True)
+
+
+def resume(name: str, backend: RedisBackend) -> None:
+    """Go on after ``pause``; of the times since, the schedule's ``missed`` decides.
+
+    Raises:
+        UnknownTask: no task of this name has a schedule.
+    """
+    _set_paused(name, backend, is_paused=False)
+
+
+def run(name: str, backend: RedisBackend) -> TaskResult[Any]:
+    """Make a job of a scheduled task now, beside its times.
+
+    Raises:
+        UnknownTask: no task of this name has a schedule.
+    """
+    found: TaskResult[Any] = _find(name, backend).delay()
+    return found
+
+
+def database_of(task: Task[..., Any], backend: RedisBackend) -> str:
+    """Return the alias whose table has the row of a task's schedule."""
+    return task.database or backend.config.databases[0]
+
+
+def _scheduled(backend: RedisBackend) -> Iterator[Task[..., Any]]:
+    for name in registry.names():
+        task = registry.get(name)
+        if task.schedule is not None and task.backend == backend.alias:
+            yield task
+
+
+def _find(name: str, backend: RedisBackend) -> Task[..., Any]:
+    known = {task.job_name: task for task in _scheduled(backend)}
+    if name not in known:
+        have = ", ".join(sorted(known)) or "none has"
+        msg = f"no task {name!r} has a schedule in {backend.alias!r}; these have: {have}"
+        raise UnknownTask(msg)
+    return known[name]
+
+
+def _entry(task: Task[..., Any], backend: RedisBackend, count: int) -> Entry:
+    schedule = task.schedule
+    assert schedule is not None  # noqa: S101 - tells mypy what _scheduled has looked at
+    slots = schedule.timetable.slots(SYSTEM.now(), settings.TIME_ZONE)
+    coming = tuple(moment(slot) for slot in itertools.islice(slots, count))
+    row = _rows(task, backend).filter(rule=str(schedule)).first()
+    if row is None:
+        return Entry(task.job_name, str(schedule), coming)
+    return Entry(task.job_name, str(schedule), coming, row.last_slot, row.is_paused)
+
+
+def _set_paused(name: str, backend: RedisBackend, *, is_paused: bool) -> None:
+    task = _find(name, backend)
+    # One that no worker has seen yet can be paused before it begins.
+    _rows(task, backend).get_or_create(
+        backend=backend.alias, task=name, rule=str(task.schedule), defaults={"last_slot": moment(SYSTEM.now())}
+    )
+    _rows(task, backend).update(is_paused=is_paused)
+
+
+def _rows(task: Task[..., Any], backend: RedisBackend) -> Any:
+    rows = apps.get_model("django_backie", "Schedule")._default_manager.using(database_of(task, backend))
+    return rows.filter(backend=backend.alias, task=task.job_name)

@@ -15,10 +15,9 @@ from django.db import connections
 from . import compat, enqueue, outbox, registry, result
 from .base_backend import BackieBackend
 from .broker.redis import RedisBroker, broker_for
-from .broker.replies import Arrival
 from .calls import Call, key_of, named_arguments
 from .core import ids
-from .core.job import Job, Packed
+from .core.job import Job
 from .core.options import Durability
 from .enqueue import Parcel
 from .exceptions import (
@@ -31,8 +30,6 @@ from .moments import epoch, moment
 from .outbox import Entry
 from .result import TaskResult
 from .task_definition import Task
-
-logger = logging.getLogger("django_backie")
 
 __all__ = ["BackieBackend", "RedisBackend", "task_of"]
 
@@ -71,28 +68,29 @@ class RedisBackend(BackieBackend):
             raise compat.TaskResultDoesNotExist(result_id)
         return found
 
-    def push(self, jobs: Sequence[tuple[Task[..., Any], Packed]]) -> None:
-        """Push jobs that were made elsewhere, now; one that is here already is left alone.
-
-        Raises:
-            BrokerUnavailable: Redis is down.
-        """
-        arrivals = self.broker.enqueue([packed for _, packed in jobs])
-        for (task, packed), arrival in zip(jobs, arrivals, strict=True):
-            if arrival is Arrival.FULL:
-                logger.error("%s: no job of %s was made, the queue %r is full", packed.id, task.job_name, packed.queue)
-
     def _take_in(self, task: Task[..., Any], calls: Sequence[Call], durability: Durability) -> list[TaskResult[Any]]:
         self._require_database(task, durability)
         if task.coalesce is not False and durability != "now":
             return self._take_in_once(task, calls, durability)
         return self._send(task, self.make_entries(task, calls, for_rows=durability == "outbox"), durability)
 
-    def submit_as(self, task: Task[..., Any], calls: Sequence[Call], keys: Sequence[str]) -> list[TaskResult[Any]]:
-        """Make one job of each call, under a given id."""
-        durability = self._durability(task)
-        self._require_database(task, durability)
-        return self._send(task, self.make_entries(task, calls, for_rows=durability == "outbox", keys=keys), durability)
+    def submit_as(self, task: Task[..., Any], calls: Sequence[Call], keys: Sequence[str]) -> None:
+        """Make one job of each call under a given id; through the outbox where there is one, whatever the durability.
+
+        Raises:
+            IntegrityError: one is there already.
+            BrokerError: there is no outbox, and Redis is down.
+        """
+        durability: Durability = "outbox" if self.config.mirrored else "now"
+        self._send(task, self.make_entries(task, calls, for_rows=self.config.mirrored, keys=keys), durability)
+
+    def push_as(self, task: Task[..., Any], calls: Sequence[Call], keys: Sequence[str]) -> None:
+        """Make one job of each call under a given id, in Redis; one that is there is left alone.
+
+        Raises:
+            BrokerError: Redis is down.
+        """
+        self.broker.enqueue([entry.packed for entry in self.make_entries(task, calls, keys=keys)])
 
     def _send(
         self, task: Task[..., Any], entries: Sequence[Entry], durability: Durability, keys: Sequence[str] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from inspect import isfunction
@@ -17,7 +18,7 @@ from . import cleansing, compat, conf, registry
 from .calls import Call, named_arguments
 from .clock import SYSTEM
 from .core import codec, ids
-from .core.job import Job, Packed
+from .core.job import Job
 from .core.options import (
     Durability,
 )
@@ -25,6 +26,7 @@ from .core.signer import Signer
 from .exceptions import (
     InvalidArguments,
     UnknownTask,
+    UnreadableBody,
 )
 from .middleware import Make, Middleware, around_making
 from .middleware import load as load_middleware
@@ -86,6 +88,16 @@ class BackieBackend(compat.BaseTaskBackend):
         """Return the job of a body; see ``codec.unpack``."""
         return codec.unpack(job_id, body, self.signer)
 
+    def without_expiry(self, job_id: str, body: str) -> str:
+        """Return a body that does not expire; one that cannot be read, or does not expire, as it is."""
+        try:
+            job = self.unpack(job_id, body)
+        except UnreadableBody:
+            return body
+        if job.expires is None:
+            return body
+        return codec.pack(job._replace(expires=None), self.signer, sys.maxsize).body
+
     def validate_task(self, task: Any) -> None:
         """Refuse a task that could not run, in django.tasks' words and order.
 
@@ -127,8 +139,12 @@ class BackieBackend(compat.BaseTaskBackend):
     def _take_in(self, task: Task[..., Any], calls: Sequence[Call], durability: Any) -> list[TaskResult[Any]]:
         raise NotImplementedError
 
-    def push(self, jobs: Sequence[tuple[Task[..., Any], Packed]]) -> None:
-        """Take in jobs that were made elsewhere, now; one that is here already is left alone."""
+    def submit_as(self, task: Task[..., Any], calls: Sequence[Call], keys: Sequence[str]) -> None:
+        """Make one job of each call under a given id."""
+        raise NotImplementedError
+
+    def push_as(self, task: Task[..., Any], calls: Sequence[Call], keys: Sequence[str]) -> None:
+        """Do the same without a database."""
         raise NotImplementedError
 
     def make_entries(

@@ -121,7 +121,8 @@ def _as_function(cls: type[BaseTask[..., Any]], member: Any) -> Any:
     """Return an option that is written as a method as a function, which knows nothing of the instance."""
     if isinstance(member, staticmethod):
         return member.__func__
-    if not inspect.isfunction(member):
+    if not inspect.isfunction(member) or inspect.iscoroutinefunction(member):
+        # An async one is refused where the option is looked at.
         return member
 
     def call(*args: Any) -> Any:

@@ -5,6 +5,8 @@ Redis decides, because only there a change of state is atomic; the row follows a
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -13,14 +15,18 @@ from typing import TYPE_CHECKING, Any
 from django.apps import apps
 from django.utils.translation import gettext as _
 
-from . import compat
-from .broker.redis import RedisBroker, Restored
-from .broker.replies import Snapshot
+from . import compat, mirror
+from .base_backend import describe
+from .broker.redis import PAGE, RedisBroker, Restored
 from .core.states import FINAL, RETRYABLE_BY_HAND, WAITING, State
+from .exceptions import BrokerError
 from .outbox import notes_of, restore
 
 if TYPE_CHECKING:
     from .models import Job
+
+
+logger = logging.getLogger("django_backie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ def retry(ids: Iterable[str], *, using: str = "default") -> Report:
         refused = _revive(broker, rows, using, tally)
         # Once more: the mirror may have come between the reading of the row and the asking.
         left = _revive(broker, _read([str(row.pk) for row in refused], using), using, tally) if refused else []
-        gone = broker.missing([str(row.pk) for row in left])
+        gone = broker.missing([str(row.pk) for row in left]) if left else []
         for row in left:
             reason = _over() if str(row.pk) in gone else _("it is waiting or running already")
             tally.refused.append((str(row.pk), reason))
@@ -61,10 +67,12 @@ def retry(ids: Iterable[str], *, using: str = "default") -> Report:
 def _revive(broker: RedisBroker, rows: list[Job], using: str, tally: _Tally) -> list[Job]:
     """Bring ended jobs back; return those that the broker has refused: they are newer than their rows."""
     fit = [row for row in rows if _may_retry(row, tally)]
-    versions = broker.restore([_anew(row) for row in fit], revive=True)
-    for row, version in zip(fit, versions, strict=True):
+    renewed = [_anew(row) for row in fit]
+    versions = broker.restore(renewed, revive=True)
+    for row, job, version in zip(fit, renewed, versions, strict=True):
         if version:
-            _write(row, using, version, state=State.READY, attempt=0, crashes=0, finished_at=None, reason="")
+            values = {"state": State.READY, "attempt": 0, "crashes": 0, "finished_at": None, "reason": ""}
+            _write(row, using, version, body=job.body, **values)
             tally.done.append(str(row.pk))
     return [row for row, version in zip(fit, versions, strict=True) if not version]
 
@@ -142,10 +150,28 @@ def _change_waiting(
         lost = [row for row in rows if answers[str(row.pk)] == "GONE" and row.state in WAITING and row.body]
         if lost:
             answers |= _brought_back(lost, using, broker, verb)
-        changed = broker.inspect([key for key in keys if answers[key] == "OK"])
+        is_written = _mirror([row for row in rows if answers[str(row.pk)] == "OK"], using, broker)
         for row in rows:
-            _settle(row, using, answers[str(row.pk)], state, reason, tally, changed.get(str(row.pk)))
+            _settle(row, using, answers[str(row.pk)], state, reason, tally, is_written=is_written)
     return tally.report()
+
+
+def _mirror(rows: list[Job], using: str, broker: RedisBroker) -> bool:
+    """Write what Redis knows of jobs that have just been changed into their rows; tell whether it could be."""
+    if not rows:
+        return True
+    backend = compat.get_backend(rows[0].backend)
+    try:
+        for at in range(0, len(rows), PAGE):
+            found = broker.inspect([str(row.pk) for row in rows[at : at + PAGE]]).values()
+            snapshots = [snapshot._replace(version=snapshot.record.version) for snapshot in found]
+            describing = functools.partial(describe, config=backend.config)
+            mirror.write(snapshots, [using], backend.unpack, describing, backend.alias)
+    except BrokerError as error:
+        # The change is made, and the mirror will tell of it.
+        logger.warning("the rows of %d job(s) follow later: %s", len(rows), error)
+        return False
+    return True
 
 
 def _brought_back(rows: list[Job], using: str, broker: RedisBroker, verb: _Verb) -> dict[str, str]:
@@ -163,21 +189,17 @@ def _brought_back(rows: list[Job], using: str, broker: RedisBroker, verb: _Verb)
     return answers
 
 
-def _settle(
-    row: Job, using: str, answer: str, state: State, reason: str, tally: _Tally, snapshot: Snapshot | None
-) -> None:
+def _settle(row: Job, using: str, answer: str, state: State, reason: str, tally: _Tally, *, is_written: bool) -> None:
     brought_back = answer == "READY" and state is State.READY and row.state != State.READY
-    if answer == "OK":
-        # Where it is another by now, or gone, the mirror has written the row, or will.
-        if snapshot is not None and snapshot.record.state is state:
-            _write(row, using, snapshot.record.version, state=state, reason=reason[:200])
+    if answer == "OK" or brought_back:
+        if brought_back or not is_written:
+            _write(row, using, row.version, state=state, reason=reason[:200])
         tally.done.append(str(row.pk))
-    elif brought_back:
-        _write(row, using, row.version, state=state, reason=reason[:200])
-        tally.done.append(str(row.pk))
-    else:
-        is_over = answer == "GONE" and bool(row.body)
-        tally.refused.append((str(row.pk), _over() if is_over else _REASONS[answer]()))
+        return
+    if answer == "GONE" and row.state in FINAL:
+        answer = "ENDED"
+    is_over = answer == "GONE" and bool(row.body)
+    tally.refused.append((str(row.pk), _over() if is_over else _REASONS[answer]()))
 
 
 def _by_broker(ids: Iterable[str], using: str, tally: _Tally) -> dict[RedisBroker, list[Job]]:
@@ -212,8 +234,9 @@ def _may_retry(row: Job, tally: _Tally) -> bool:
 
 
 def _anew(row: Job) -> Restored:
-    """Return an ended job with all its attempts before it."""
-    return Restored(str(row.pk), row.body, attempts=notes_of(row), version=row.version)
+    """Return an ended job with all its attempts before it, and without the time at which it would expire."""
+    body = compat.get_backend(row.backend).without_expiry(str(row.pk), row.body)
+    return Restored(str(row.pk), body, attempts=notes_of(row), version=row.version)
 
 
 def _write(row: Job, using: str, version: int, **values: Any) -> None:

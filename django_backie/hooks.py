@@ -8,33 +8,28 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 
 from . import compat, registry, result
 from .base_backend import BackieBackend
 from .broker.replies import Snapshot
+from .calls import Call
 from .core import ids
-from .core.job import Job, Packed
+from .core.job import Job
 from .core.options import DEFAULT_OPTIONS
 from .core.outcome import Transition
 from .core.states import State
-from .exceptions import UnknownTask, UnreadableBody
+from .exceptions import Shutdown, UnknownTask, UnreadableBody
 from .task_definition import Task
 
 logger = logging.getLogger("django_backie.worker")
 
 SUCCESS, FAILURE, EXHAUSTED = "on_success", "on_failure", "on_exhausted"
 _FAILURES = frozenset({"failed", "timed_out"})
-
-
-class Follower(NamedTuple):
-    """The job of a hook, and who takes it in. Its id is made of the attempt's: told twice, it comes once."""
-
-    backend: BackieBackend
-    task: Task[..., Any]
-    packed: Packed
 
 
 def has_any(task: Task[..., Any], job: Job) -> bool:
@@ -46,36 +41,39 @@ def has_any(task: Task[..., Any], job: Job) -> bool:
 
 
 def events_of(transition: Transition) -> Iterator[str]:
-    """Yield the hooks that a transition calls."""
+    """Yield the hooks that a transition calls; what ends as cancelled calls none."""
     if transition.state is State.SUCCESSFUL:
         yield SUCCESS
-    elif transition.outcome in _FAILURES:
+    elif transition.outcome in _FAILURES and transition.state is not State.CANCELLED:
         yield FAILURE
         if transition.state is State.FAILED:
             yield EXHAUSTED
 
 
-def followers(
-    task: Task[..., Any], job: Job, events: Iterable[str], attempt: object, show: Callable[[], Any]
-) -> tuple[Follower, ...]:
-    """Return the jobs that hooks want made, and call those hooks that are functions.
+def follow(task: Task[..., Any], job: Job, events: Iterable[str], attempt: str, show: Callable[[], Any]) -> None:
+    """Make the jobs that hooks want, and call those hooks that are functions. Nothing that they raise gets out.
 
     Args:
-        attempt: what tells the attempt from the job's others; with the job's id it makes the follower's.
+        attempt: what tells the attempt from the job's others; with the job's id it makes the follower's, so that a
+            follower comes once though it is made twice.
         show: returns the handle that functions see.
     """
-    found: list[Follower] = []
     for event in events:
         name, own = getattr(job.options, event), getattr(task, event)
-        if name:
-            found += _jobs_of(name, job, event, attempt)
-        elif own is not None and not isinstance(own, compat.Task):
-            _call(own, event, job, show)
-    return tuple(found)
+        try:
+            if name:
+                _make(name, job, event, attempt)
+            elif own is not None and not isinstance(own, compat.Task):
+                own(show())
+        except Shutdown:
+            raise
+        except BaseException:
+            # The job has ended as it has; that nobody is told must not undo it.
+            logger.exception("%s: %s of %s failed", job.id, event, job.task)
 
 
-def after_burial(backend: BackieBackend, snapshot: Snapshot) -> tuple[Follower, ...]:
-    """Return what ``on_exhausted`` wants made of a job that has killed its worker too often.
+def follow_burial(backend: BackieBackend, snapshot: Snapshot) -> None:
+    """Do what is to follow when a job has killed its worker too often.
 
     No worker is left to tell of it, so the mirror does.
     """
@@ -84,42 +82,36 @@ def after_burial(backend: BackieBackend, snapshot: Snapshot) -> tuple[Follower, 
         task = registry.get(job.task)
     except (UnreadableBody, UnknownTask) as error:
         logger.warning("%s: whether anything follows its burial is not known here: %s", snapshot.id, error)
-        return ()
-    show = functools.partial(result.from_record, task, job, snapshot.record)
-    return followers(task, job, [EXHAUSTED], snapshot.version, show)
-
-
-def push(waiting: Sequence[Follower]) -> None:
-    """Take followers in; may be repeated.
-
-    Raises:
-        BrokerUnavailable: Redis is down; some may have been taken in.
-    """
-    by_backend: dict[BackieBackend, list[Follower]] = defaultdict(list)
-    for follower in waiting:
-        by_backend[follower.backend].append(follower)
-    for backend, group in by_backend.items():
-        backend.push([(follower.task, follower.packed) for follower in group])
-
-
-def _jobs_of(name: str, job: Job, event: str, attempt: object) -> Iterator[Follower]:
-    try:
-        task = registry.get(name)
-        backend = task.get_backend()
-        if not isinstance(backend, BackieBackend):
-            task.enqueue(job.id)
-            return
-        key = ids.derived_key(job.id, event, str(attempt))
-        (entry,) = backend.make_entries(task, [((job.id,), {})], keys=[key])
-    except Exception:
-        # The job has ended as it has; that nobody is told must not undo it.
-        logger.exception("%s: %s of %s could not be made", job.id, event, job.task)
         return
-    yield Follower(backend, task, entry.packed)
+    show = functools.partial(result.from_record, task, job, snapshot.record)
+    follow(task, job, [EXHAUSTED], f"buried {snapshot.version}", show)
 
 
-def _call(function: Callable[[Any], Any], event: str, job: Job, show: Callable[[], Any]) -> None:
+def attempt_key(number: int, notes: Sequence[Mapping[str, Any]]) -> str:
+    """Return what tells an attempt from the others of its job, given the notes of those before it.
+
+    An attempt that was lost and is made again is the same; one after a retry by hand, whose numbers begin anew, is not.
+    """
+    return f"{number} {sum(note['o'] != 'lost' for note in notes)}"
+
+
+def _make(name: str, job: Job, event: str, attempt: str) -> None:
+    task = registry.get(name)
+    backend = task.get_backend()
+    if not isinstance(backend, BackieBackend):
+        task.enqueue(job.id)
+        return
+    calls: list[Call] = [((job.id,), {})]
+    keys = [ids.derived_key(job.id, event, attempt)]
+    if not backend.uses_redis:
+        backend.submit_as(task, calls, keys)
+        return
+    database = task.database or backend.config.databases[0] if backend.config.databases else None
     try:
-        function(show())
-    except Exception:
-        logger.exception("%s: %s of %s failed", job.id, event, job.task)
+        with transaction.atomic(using=database) if database else nullcontext():
+            backend.submit_as(task, calls, keys)
+    except IntegrityError:
+        logger.debug("%s: the job of its %s is there already", job.id, event)
+    except (DatabaseError, InterfaceError) as error:
+        logger.warning("%s: the job of its %s is made without a row: %s", job.id, event, error)
+        backend.push_as(task, calls, keys)

@@ -26,8 +26,8 @@ class Middleware:
     def enqueue(self, job: Job, call_next: Make) -> Job:
         """Be called when a job is made, in the caller's process; return what ``call_next`` returns.
 
-        ``job._replace(...)`` is how a job is changed; its id stays. What is raised reaches the caller, and no job of
-        the call is taken in.
+        ``job._replace(...)`` is how arguments, queue, priority and times are changed. What is raised reaches the
+        caller, and no job of the call is taken in.
         """
         return call_next(job)
 
@@ -100,11 +100,23 @@ def _onion(layers: Sequence[Callable[[Job, Any], Any]], innermost: Callable[[Job
 
 
 def _checked(layer: Middleware, inner: Make, job: Job) -> Job:
-    made = layer.enqueue(job, inner)
-    if not isinstance(made, Job) or made.id != job.id:
-        msg = f"{type(layer).__qualname__}.enqueue() returned {made!r}; it must return what call_next(job) returns"
+    made: object = layer.enqueue(job, inner)
+    where = f"{type(layer).__qualname__}.enqueue()"
+    if not isinstance(made, Job):
+        msg = f"{where} returned {made!r}; it must return what call_next(job) returns"
         raise TypeError(msg)
+    changed = [name for name in _FIXED if getattr(made, name) != getattr(job, name)]
+    if changed:
+        msg = f"{where} changed {changed[0]}; it may change {', '.join(_FREE)}"
+        raise TypeError(msg)
+    if not -100 <= made.priority <= 100 or not 0 < len(made.queue) <= 100 or not made.queue.isprintable():
+        msg = f"{where} made a job of queue {made.queue!r} and priority {made.priority!r}, of which one cannot be"
+        raise ValueError(msg)
     return made
+
+
+_FREE = ("args", "kwargs", "queue", "priority", "run_after", "expires")
+_FIXED = tuple(name for name in Job._fields if name not in _FREE)
 
 
 def _same(job: Job) -> Job:

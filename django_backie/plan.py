@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.conf import settings
+from django.utils import timezone
+
 from . import compat
 from .conf import Config
 from .core.options import (
@@ -98,6 +101,9 @@ def moment_of(name: str, when: datetime | timedelta | float | None, now: float) 
     """
     if when is None:
         return None
+    if name == "expires" and isinstance(when, datetime) and settings.USE_TZ and timezone.is_naive(when):
+        msg = f"{name} must be an aware datetime, {when!r} is naive."
+        raise compat.InvalidTask(msg)
     due = epoch(when) if isinstance(when, datetime) else now + seconds_of(when)
     try:
         moment(due)

@@ -96,6 +96,9 @@ class TaskResult(compat.TaskResult, Generic[R]):  # type: ignore[misc, type-arg]
 def _pauses(handle: TaskResult[Any], timeout: float | None) -> Iterator[float]:
     """Yield how long to wait before the state is asked for again, until the time is up."""
     if handle.enqueued_at is None:
+        # The transaction may have ended without anybody telling the handle.
+        handle.refresh()
+    if handle.enqueued_at is None:
         msg = f"job {handle.id} is not on its way: no worker sees it before the transaction here is committed"
         raise WouldNeverEnd(msg)
     until = float("inf") if timeout is None else SYSTEM.monotonic() + timeout

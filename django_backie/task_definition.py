@@ -28,6 +28,7 @@ from .result import TaskResult
 from .task_options import (
     OWN_OPTIONS,
     checked,
+    is_function,
     refuse_functions,
     refuse_unknown,
     refuse_what_cannot_be_atomic,
@@ -98,7 +99,8 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     def __reduce__(self) -> Any:
         """Let tasks and results be pickled, as from Django 6.1 on; the function travels as its path."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return _rebuilt, ({**values, "func": self.module_path},)
+        kept = {name: value for name, value in values.items() if not is_function(name, value)}
+        return _rebuilt, ({**kept, "func": self.module_path},)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run the function here and now, as if it were not decorated."""
@@ -218,7 +220,7 @@ def _rebuilt(values: dict[str, Any]) -> Task[..., Any]:
     found = found.as_task() if hasattr(found, "as_task") else found
     if not isinstance(found, compat.Task):
         raise InvalidOption(f"{values['func']!r} is not a task")
-    return Task(**{**values, "func": found.func})
+    return replace(found if isinstance(found, Task) else Task(func=found.func), **{**values, "func": found.func})
 
 
 @overload

@@ -80,6 +80,11 @@ def refuse_unknown(where: str, options: Iterable[str], others: Iterable[str]) ->
             raise InvalidOption(msg)
 
 
+def is_function(name: str, value: Any) -> bool:
+    """Tell whether the value of an option is a function of the project's, which belongs to the task."""
+    return name in _FUNCTIONS and callable(value) and not isinstance(value, compat.Task)
+
+
 def refuse_functions(where: str, options: Mapping[str, Any]) -> None:
     """Refuse what a call cannot have: functions, which do not travel, and a schedule.
 
@@ -90,7 +95,6 @@ def refuse_functions(where: str, options: Mapping[str, Any]) -> None:
         msg = f"{where}: a call has no schedule; set it on the task"
         raise InvalidOption(msg)
     for name in _FUNCTIONS:
-        value = options.get(name)
-        if callable(value) and not isinstance(value, compat.Task):
+        if is_function(name, options.get(name)):
             msg = f"{where}: a function does not travel with a job; set {name} on the task, not by using()"
             raise InvalidOption(msg)

@@ -11,6 +11,7 @@ import pytest
 from django_backie import control
 from django_backie.broker.redis import RedisBroker, Restored
 from django_backie.core.states import State
+from django_backie.exceptions import BrokerUnavailable
 from django_backie.models import Job
 
 from .app.tasks import add, fail
@@ -119,3 +120,59 @@ def test_a_row_from_a_backup_is_told_to_wait(backend: Any, action: Action) -> No
     report = action([job.id])
 
     assert report.refused == ((job.id, "it has ended or was erased a moment ago; try again in some minutes"),)
+
+
+def test_a_cancelled_job_s_row_is_complete_and_can_be_pruned(backend: Any) -> None:
+    job = add.delay(1, 2)
+    mirror(backend)
+    control.cancel([job.id], reason="no more needed")
+    row = row_of(job)
+    assert (row.state, row.reason, row.finished_at is not None) == (State.CANCELLED, "no more needed", True)
+
+    mirror(backend)
+    assert row_of(job).finished_at == row.finished_at
+
+
+def test_what_is_run_now_keeps_its_attempts(backend: Any) -> None:
+    job = fail.using(max_attempts=3, backoff=1000).delay()
+    mirror(backend)
+    drain(backend)
+    control.run_now([job.id])
+    mirror(backend)
+
+    assert (row_of(job).state, row_of(job).attempt) == (State.READY, 1)
+
+
+@pytest.mark.parametrize("action", [control.cancel, control.run_now])
+def test_a_job_that_ended_long_ago_is_told_as_such(backend: Any, action: Action) -> None:
+    job = add.delay(1, 2)
+    drain(backend)
+    mirror(backend)
+
+    assert action([job.id]).refused == ((job.id, "it has ended"),)
+
+
+def test_a_change_that_cannot_be_read_back_is_told_as_done(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = add.delay(1, 2)
+    mirror(backend)
+
+    def down(*_: Any) -> None:
+        raise BrokerUnavailable
+
+    monkeypatch.setattr(RedisBroker, "inspect", down)
+
+    assert control.cancel([job.id]).done == (job.id,)
+    assert row_of(job).state == State.CANCELLED
+    mirror(backend)
+    assert row_of(job).finished_at is not None
+
+
+def test_a_retry_takes_the_time_away_at_which_a_job_expires(backend: Any) -> None:
+    job = fail.using(max_attempts=1, expires=3600).delay()
+    drain(backend)
+    mirror(backend)
+    control.retry([job.id])
+
+    (snapshot,) = backend.broker.inspect([job.id]).values()
+    assert backend.unpack(job.id, snapshot.body).expires is None
+    assert row_of(job).body == snapshot.body

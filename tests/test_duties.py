@@ -178,7 +178,7 @@ def test_a_stopped_loop_starts_nothing() -> None:
 
 def test_without_a_mirror_only_what_needs_no_database_is_done(backend: Any) -> None:
     names = [duty.name for duty in duties_of(backend)]
-    assert names == ["recover", "mirror", "relay", "reconcile", "release", "prune"]
+    assert names == ["recover", "mirror", "relay", "reconcile", "schedules", "release", "prune"]
 
     backend.config = replace(backend.config, databases=())
     assert [duty.name for duty in duties_of(backend)] == ["recover", "reconcile"]
@@ -597,7 +597,7 @@ def turns(duty: Reconcile) -> float:
     return pause
 
 
-def test_a_full_pass_is_repeated_where_the_server_has_changed_in_the_midst_of_it(
+def test_a_full_pass_begins_anew_where_the_server_changes_in_the_midst_of_it(
     backend: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, duty = in_turns(backend, monkeypatch, 3)
@@ -606,7 +606,22 @@ def test_a_full_pass_is_repeated_where_the_server_has_changed_in_the_midst_of_it
     wipe(backend)
     seen_as(backend, monkeypatch, "third")
     assert turns(duty) == Reconcile.interval
-    assert epoch.look(backend.broker).has_changed, "not all of the third was compared"
+
+    assert len(ready(backend)) == 3
+    assert not epoch.look(backend.broker).has_changed
+
+
+def test_a_pass_that_is_disturbed_again_within_a_minute_goes_on_to_its_end_and_proves_nothing(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, duty = in_turns(backend, monkeypatch, 3)
+    for server in ("second", "third", "fourth"):
+        seen_as(backend, monkeypatch, server)
+        duty.tick()
+        wipe(backend)
+    assert turns(duty) == AGAIN_AFTER
+    assert epoch.look(backend.broker).has_changed, "not all of the fourth was compared"
+    clock.time += AGAIN_AFTER
     turns(duty)
 
     assert len(ready(backend)) == 3
@@ -622,10 +637,21 @@ def test_a_server_that_is_emptied_in_the_midst_of_a_pass_is_compared_once_more(
     duty.tick()
     wipe(backend)
     turns(duty)
-    assert epoch.look(backend.broker).has_changed
-    turns(duty)
 
     assert len(ready(backend)) == 3
+    assert not epoch.look(backend.broker).has_changed
+
+
+def test_a_pass_ends_where_another_worker_has_come_to_the_end_before(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, duty = in_turns(backend, monkeypatch, 3)
+    seen_as(backend, monkeypatch, "second")
+    duty.tick()
+    backend.broker.keep("second")
+    assert duty.tick() == Reconcile.interval
+
+    assert len(ready(backend)) == 1
 
 
 def test_a_proxy_in_front_of_several_servers_does_not_cause_passes_without_end(
@@ -641,6 +667,33 @@ def test_a_proxy_in_front_of_several_servers_does_not_cause_passes_without_end(
     assert len(ready(backend)) == 4
     assert pauses.count(AGAIN_AFTER) >= 5
     assert pauses.count(Reconcile.interval) <= 2
+
+
+def test_a_database_that_is_down_holds_up_only_what_may_have_ended_there(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = make_job(), make_job()
+    push(backend, old)
+    Mirror(backend).tick()
+    JobRow.objects.filter(pk=old.id).update(version=9_999_999_999_999)
+    backend.broker.client.zadd(backend.broker.keys["d"], {old.id: 1})
+    push(backend, new)
+    ended = outbox.ended
+
+    def partly(ids: Any, using: str) -> Any:
+        if using == "other":
+            raise OperationalError("down")
+        return ended(ids, using)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "ended", partly)
+        Mirror(backend).tick()
+        assert [snapshot.id for snapshot in backend.broker.take(10)] == [old.id]
+    Mirror(backend).tick()
+    Mirror(backend).tick()
+
+    assert JobRow.objects.get(pk=old.id).version > 9_999_999_999_999
+    assert backend.broker.take(10) == []
 
 
 def test_jobs_that_came_back_and_have_ended_are_not_made_to_live_by_the_mirror(

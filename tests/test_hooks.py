@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import pickle
+import threading
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import OperationalError
 
-from django_backie import control, hooks, task
+from django_backie import BaseTask, control, hooks, outbox, task
 from django_backie.core.ids import derived_key, is_id, new_key
 from django_backie.core.states import State
 from django_backie.exceptions import BrokerUnavailable, InvalidOption
+from django_backie.models import Job
 from django_backie.result import TaskResult
+from django_backie.worker.executor import Executor
 from tests.app import followed
 from tests.helpers import drain, lease, mirror
 
@@ -58,7 +67,7 @@ def test_a_function_is_called_with_the_handle_as_it_is_then(backend: Any) -> Non
 
     assert followed.told == [
         ("on_success", result.id, State.SUCCESSFUL),
-        ("on_failure", failed.id, State.RUNNING),
+        ("on_failure", failed.id, State.RETRYABLE),
         ("on_failure", failed.id, State.FAILED),
         ("on_exhausted", failed.id, State.FAILED),
     ]
@@ -110,6 +119,87 @@ def test_what_a_person_retries_is_followed_once_more(backend: Any) -> None:
     control.retry([result.id])
 
     assert told(backend) == [("exhausted", result.id), ("failure", result.id)]
+
+
+def test_a_follower_comes_though_the_one_before_the_retry_has_failed(backend: Any) -> None:
+    result = followed.fails.using(max_attempts=1, on_exhausted=followed.fails_too).delay()
+    for _ in range(2):
+        followed.told.clear()
+        drain(backend)
+        mirror(backend)
+        assert ("failed follower", result.id) in followed.told
+        control.retry([result.id])
+
+
+def test_a_follower_waits_in_the_outbox_while_redis_takes_no_jobs(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = followed.succeeds.delay()
+
+    def full(*_: Any) -> Any:
+        raise BrokerUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(backend.broker), "enqueue", full)
+        drain(backend)
+    mirror(backend)
+    result.refresh()
+    assert result.state is State.SUCCESSFUL
+    assert outbox.relay("default", "default", backend.broker.enqueue, time.time() + 10) == 1
+    assert told(backend) == [("success", result.id)]
+
+
+def test_a_follower_goes_to_redis_at_once_while_the_database_is_down(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = followed.succeeds.delay()
+
+    def down(*_: Any) -> Any:
+        raise OperationalError("down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "write", down)
+        assert told(backend) == [("success", result.id)]
+
+
+def test_an_atomic_task_may_follow(backend: Any) -> None:
+    result = followed.plain.using(on_success=followed.atomic_follower).delay()
+
+    assert told(backend) == [("atomic", result.id)]
+    mirror(backend)
+    assert set(Job.objects.values_list("state", flat=True)) == {"SUCCESSFUL"}
+
+
+@pytest.mark.asyncio
+async def test_a_stop_of_the_worker_during_a_hook_does_not_undo_the_end_of_an_async_job(backend: Any) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    calls: list[State] = []
+
+    def slowly(task_result: Any) -> None:
+        calls.append(task_result.state)
+        begun.set()
+        go_on.wait(20)
+
+    job = await replace(followed.acalls, on_success=slowly).adelay()
+    (held,) = await sync_to_async(lease)(backend)
+    executor = Executor(backend)
+    attempt = executor.open(held, "w")
+    attempt.task = replace(followed.acalls, on_success=slowly)  # type: ignore[union-attr,misc]
+    running = asyncio.ensure_future(executor.arun(attempt))  # type: ignore[arg-type]
+    while not begun.is_set():
+        await asyncio.sleep(0.01)
+    running.cancel()
+    await asyncio.sleep(0.05)
+    go_on.set()
+    finished = await running
+
+    assert (finished.ending.id, finished.ending.state, calls) == (job.id, State.SUCCESSFUL, [State.SUCCESSFUL])
+
+
+def test_a_discarded_job_is_not_followed(backend: Any) -> None:
+    followed.fails.using(discard_for=ValueError).delay()
+
+    assert told(backend) == []
 
 
 # Told twice, it comes once.
@@ -206,6 +296,15 @@ def test_what_cannot_follow_is_refused_at_import(hook: Any, message: str) -> Non
         InvalidOption, match=f"on_failure is .* must be a task or a function of one argument: .*{message}"
     ):
         task(on_failure=hook)(followed.plain.func)
+
+
+def test_an_async_method_is_refused_at_import() -> None:
+    with pytest.raises(InvalidOption, match="it is async"):
+        type("Odd", (BaseTask,), {"task_name": "odd", "run": lambda self: None, "on_success": followed.async_method})
+
+
+def test_tasks_with_functions_can_be_pickled() -> None:
+    assert pickle.loads(pickle.dumps(followed.calls)).on_success is followed.calls.on_success  # noqa: S301
 
 
 def test_a_function_does_not_travel() -> None:

@@ -126,6 +126,26 @@ def test_one_that_forgets_the_job_is_named(wrapped: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"database": "other"}, "Changing.enqueue.. changed database; it may change args, kwargs, queue, priority"),
+        ({"id": "x"}, "changed id"),
+        ({"task": "tests.app.tasks.echo"}, "changed task"),
+        ({"priority": 101}, "queue 'default' and priority 101, of which one cannot be"),
+        ({"queue": ""}, "queue '' and priority 0, of which one cannot be"),
+    ],
+)
+def test_what_would_not_work_later_is_refused_now(
+    wrapped: Callable[..., Any], changes: dict[str, Any], message: str
+) -> None:
+    backend = wrapped("Changing")
+    onions.Changing.changes = changes
+    with pytest.raises((TypeError, ValueError), match=message):
+        add.delay(1, 2)
+    assert backend.broker.take(10) == []
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [
         ("Missing", r"MIDDLEWARE names 'tests.app.onions.Missing', which cannot be loaded: .*Missing"),

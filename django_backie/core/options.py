@@ -120,14 +120,14 @@ def option_problem(name: str, value: Any) -> str | None:
 
 
 def _function_problem(function: Any, arguments: int) -> str | None:
-    if not callable(function):
+    if not callable(function) and not hasattr(function, "func"):
         return f"{function!r} cannot be called"
     if inspect.iscoroutinefunction(function):
         return "it is async, and would be called where nobody can wait for it"
-    # A task knows its signature; that of its __call__ is anybody's.
+    # A task knows its signature, that of its __call__ is anybody's. Django's own cannot be called; its function can.
     signature = getattr(function, "signature", None)
     try:
-        (signature or inspect.signature(function)).bind(*[None] * arguments)
+        (signature or inspect.signature(getattr(function, "func", function))).bind(*[None] * arguments)
     except (TypeError, ValueError):
         return f"it cannot be called with {arguments} argument(s): {function!r}"
     return None
@@ -147,7 +147,7 @@ def paths_of(kinds: ErrorClasses | None) -> tuple[str, ...]:
 
 def _are_error_classes(value: Any) -> bool:
     kinds = value if isinstance(value, list | tuple | set | frozenset) else [value]
-    return all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds)
+    return len(kinds) > 0 and all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds)
 
 
 def seconds_of(value: float | timedelta) -> float:

@@ -144,7 +144,7 @@ def decide(job: Job, attempt: int, outcome: Outcome, dice: float) -> Transition:
 
 def _failed(job: Job, attempt: int, failed: Failed, outcome: str, dice: float) -> Transition:
     failure, options = failed.failure, job.options
-    if not failed.insists and retry.is_moot(options, failure.kinds):
+    if not (failed.insists or failed.final) and retry.is_moot(options, failure.kinds):
         reason = f"discarded: {failure.class_path}: {failure.message}"
         return Transition(State.CANCELLED, outcome, failure=failure, reason=reason)
     if failed.final or not may_retry(job, attempt, failed):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+
+from django.db import DatabaseError, InterfaceError
 
 from .. import hooks, mirror, outbox
 from ..backend import RedisBackend
 from ..base_backend import describe
 from ..broker.replies import Snapshot
 from ..core.states import State
+
+logger = logging.getLogger("django_backie.duties")
 
 # As include/recover.lua writes it.
 BURIED = "killed its worker"
@@ -55,21 +60,32 @@ class Mirror:
             return 0, 0
         describing = functools.partial(describe, config=backend.config)
         result = mirror.write(snapshots, backend.config.databases, backend.unpack, describing, backend.alias)
-        # A server that lost its last writes has jobs that have ended by their rows. Lifted, they would run again.
-        for database in backend.config.databases:
-            broker.drop(outbox.ended([*result.behind], database))
-        # Where the row is newer, another mirror was faster, and this changes nothing; or the clock has gone back.
-        self._has_lifted = broker.lift(result.behind) > 0
-        self._follow_burials(snapshots)
-        written = {snapshot.id: snapshot.version for snapshot in snapshots if snapshot.id not in result.failed}
+        left = result.failed | self._catch_up(result.behind)
+        self._follow_burials([snapshot for snapshot in snapshots if snapshot.id not in left])
+        written = {snapshot.id: snapshot.version for snapshot in snapshots if snapshot.id not in left}
         mirror.forget(broker.done(written), backend.config.databases)
-        return len(snapshots), len(result.failed)
+        return len(snapshots), len(left)
+
+    def _catch_up(self, behind: Mapping[str, int]) -> set[str]:
+        """Raise jobs above their rows; return those of which it is not known whether they have ended.
+
+        Where the row is newer, another mirror was faster, and this changes nothing; or the clock has gone back. Or the
+        server has lost its last writes, and has jobs that have ended by their rows: lifted, they would run again.
+        """
+        for database in self._backend.config.databases if behind else ():
+            try:
+                self._backend.broker.drop(outbox.ended([*behind], database))
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("mirror: %d job(s) wait for %r: %s", len(behind), database, error)
+                return {*behind}
+        self._has_lifted = self._backend.broker.lift(behind) > 0
+        return set()
 
     def _follow_burials(self, snapshots: Sequence[Snapshot]) -> None:
         """Do what is to follow when a job has killed its worker too often; before its mark goes, lest it be lost."""
         for snapshot in snapshots:
             if snapshot.record.state is State.FAILED and snapshot.record.reason.startswith(BURIED):
-                hooks.push(hooks.after_burial(self._backend, snapshot))
+                hooks.follow_burial(self._backend, snapshot)
 
     def drain(self) -> None:
         """Mirror until nothing is left, at most what a busy namespace changes meanwhile."""

@@ -29,7 +29,8 @@ AGAIN_AFTER = 10.0
 class _Pass:
     """A comparison that goes on page by page, and the server that it has begun with.
 
-    Where that has changed meanwhile, the pass goes on to its end, but does not tell what it was to show.
+    Where that has changed meanwhile, and not for the first time within a minute, the pass goes on to its end, but does
+    not tell what it was to show.
     """
 
     found: epoch.Epoch
@@ -70,15 +71,30 @@ class Reconcile:
     def _going_on(self, found: epoch.Epoch) -> _Pass | None:
         """Return the pass that goes on or begins now."""
         current = self._pass
-        if current is not None and (current.found.has_changed or not found.has_changed):
-            current.is_disturbed |= current.found != found
+        if current is None or not current.found.has_changed:
+            if found.has_changed:
+                return self._full_pass(found)
+            is_due = self._clock.monotonic() >= self._slow_at
+            return current or (_Pass(found, self._slow_pages()) if is_due else None)
+        if found == current.found:
             return current
-        if found.has_changed:
-            current = _Pass(found, iter(()))
-            current.pages = self._all_pages(current)
-            return current
-        is_due = self._clock.monotonic() >= self._slow_at
-        return _Pass(found, self._slow_pages()) if is_due else None
+        if not found.has_changed:
+            # Another worker has come to the end before.
+            return None
+        if self._may_hurry():
+            return self._full_pass(found)
+        current.is_disturbed = True
+        return current
+
+    def _full_pass(self, found: epoch.Epoch) -> _Pass:
+        made = _Pass(found, iter(()))
+        made.pages = self._all_pages(made)
+        return made
+
+    def _may_hurry(self) -> bool:
+        """Tell whether to begin anew where the server has changed in the midst of a pass: for once, not each time."""
+        last, self._disturbed_at = self._disturbed_at, self._clock.monotonic()
+        return self._disturbed_at - last > SLOW_INTERVAL
 
     def _turn(self, pages: Iterator[None]) -> bool:
         """Go on for a while; tell whether there is more."""
@@ -96,14 +112,7 @@ class Reconcile:
         if is_well and this.found.identity is not None:
             self._broker.keep(this.found.identity)
         is_news = is_well and (dropped + mended + restored > 0 or this.found.known is None)
-        self._pause = self.interval if is_news or self._may_hurry(this) else AGAIN_AFTER
-
-    def _may_hurry(self, this: _Pass) -> bool:
-        """Tell whether a pass is to be repeated at once: the server has changed in the midst of it, for once."""
-        if not this.is_disturbed:
-            return False
-        last, self._disturbed_at = self._disturbed_at, self._clock.monotonic()
-        return self._disturbed_at - last > SLOW_INTERVAL
+        self._pause = self.interval if is_news else AGAIN_AFTER
 
     def _slow_pages(self) -> Iterator[None]:
         before = self._clock.now() - SLOW_AGE

@@ -34,9 +34,9 @@ class LocalBackend(BackieBackend):
             self._arrive(jobs)
         return [self._shown(job) for job in jobs]
 
-    def push(self, jobs: Sequence[tuple[Task[..., Any], Packed]]) -> None:
-        """Take in jobs that were made elsewhere, now."""
-        self._arrive([self._local(task, packed) for task, packed in jobs])
+    def submit_as(self, task: Task[..., Any], calls: Sequence[Call], keys: Sequence[str]) -> None:
+        """Make one job of each call under a given id."""
+        self._arrive([self._local(task, entry.packed) for entry in self.make_entries(task, calls, keys=keys)])
 
     def _local(self, task: Task[..., Any], packed: Packed) -> LocalJob:
         """Return a job whose handle shows the arguments as the worker would get them."""

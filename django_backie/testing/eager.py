@@ -8,7 +8,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 
-from .. import compat, hooks, result
+from .. import compat, result
 from ..base_backend import BackieBackend
 from ..broker.replies import Lease, Record
 from ..clock import SYSTEM
@@ -73,7 +73,6 @@ def run(backend: BackieBackend, job: LocalJob) -> None:
     if finished.ending.note:
         job.notes.append(finished.ending.note)
     job.handle.copy(result.from_record(job.handle.task, _unpacked(backend, job), _record(job, finished)))
-    hooks.push(finished.followers)
 
 
 def _lease(job: LocalJob) -> Lease:

@@ -19,7 +19,7 @@ from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from .. import locks
-from ..core.outcome import Outcome, Postponed, Succeeded
+from ..core.outcome import Dropped, Outcome, Postponed, Succeeded
 from ..core.states import FINAL, State
 from ..exceptions import Shutdown, WorkerLost
 from ..moments import moment
@@ -57,6 +57,8 @@ def run_settling(attempt: Attempt, call: Call) -> Outcome:
     """
     try:
         earlier = _earlier_outcome(attempt)
+        if earlier is None and attempt.job.expires is not None and attempt.job.expires <= attempt.started:
+            return Dropped("expired", began=False)
         if earlier is None:
             _note_start(attempt)
     except (OperationalError, InterfaceError) as error:

@@ -12,7 +12,6 @@ from ..broker.replies import Ending, Lease, Record
 from ..core.job import Job
 from ..core.outcome import Transition
 from ..core.states import State
-from ..hooks import Follower
 from ..result import TaskResult, from_record
 from ..task_definition import Task
 from .hold import Hold
@@ -28,8 +27,8 @@ class Finished(NamedTuple):
     waited: float = 0.0
     ran: float = 0.0
     transition: Transition | None = None
-    # The jobs of hooks, to be taken in before the end is told.
-    followers: tuple[Follower, ...] = ()
+    # Whether there may be more jobs than before.
+    has_followers: bool = False
 
 
 # Asked several times for each job, and of the same few functions.

@@ -41,12 +41,12 @@ from ..exceptions import (
     UnreadableBody,
     UnserializableValue,
 )
-from ..moments import moment
-from ..result import TaskResult, cancellation, set_return_value
+from ..result import TaskResult
 from . import atomic
 from .attempt import Attempt, Finished
 from .context import TaskContext
-from .failures import failure_of
+from .ends import followed, is_heard_end, show_end
+from .failures import failure_of, storable
 from .hold import Hold, Unlimited
 from .verdict import outcome_of
 
@@ -95,7 +95,8 @@ class Executor:
             task = registry.get(job.task)
         except UnknownTask as error:
             return self._unopened(lease, job, worker, self._wait_for_deploy(lease, f"unknown task: {error}"))
-        if job.expires is not None and job.expires <= self._clock.now():
+        # An atomic job may have settled already; it looks for itself (atomic.py).
+        if job.expires is not None and job.expires <= self._clock.now() and not job.options.atomic:
             return self._unopened(lease, job, worker, Dropped("expired", began=False))
         return Attempt(lease, job, task, worker, self._hold_of(lease, worker))
 
@@ -202,21 +203,26 @@ class Executor:
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> Finished:
         finished, transition = self._decide(attempt, outcome)
-        if _is_heard_end(transition):
-            _show_end(attempt, transition)
+        if is_heard_end(transition):
+            show_end(attempt, transition)
             self._tell(compat.task_signals.task_finished, attempt.result)
-        return _followed(attempt, finished, transition) if hooks.has_any(attempt.task, attempt.job) else finished
+        return followed(attempt, finished, transition) if hooks.has_any(attempt.task, attempt.job) else finished
 
     async def _asettle(self, attempt: Attempt, outcome: Outcome) -> Finished:
         finished, transition = self._decide(attempt, outcome)
-        if _is_heard_end(transition):
-            _show_end(attempt, transition)
+        if is_heard_end(transition):
+            show_end(attempt, transition)
             # A stop of the worker that comes now must not undo the end of the job.
             with contextlib.suppress(asyncio.CancelledError):
                 await self._atell(compat.task_signals.task_finished, attempt.result)
-        if hooks.has_any(attempt.task, attempt.job):
-            return await sync_to_async(_followed, thread_sensitive=True)(attempt, finished, transition)
-        return finished
+        if not hooks.has_any(attempt.task, attempt.job):
+            return finished
+        # A stop of the worker that comes now must not undo the end of the job either.
+        run = sync_to_async(followed, thread_sensitive=True)(attempt, finished, transition)
+        following = asyncio.ensure_future(run)
+        with contextlib.suppress(asyncio.CancelledError):
+            return await asyncio.shield(following)
+        return await following
 
     def _decide(self, attempt: Attempt, outcome: Outcome) -> tuple[Finished, Transition]:
         job, lease = attempt.job, attempt.lease
@@ -247,43 +253,9 @@ class Executor:
         return Finished(_ending(lease, transition, ""), worker, job, lease.attempt, transition=transition)
 
 
-def _followed(attempt: Attempt, finished: Finished, transition: Transition) -> Finished:
-    """Return the end of an attempt with the jobs that are to follow; calls the hooks that are functions."""
-
-    def show() -> TaskResult[Any]:
-        if not transition.state.is_final or transition.state is attempt.result.state:
-            return attempt.result
-        _show_end(attempt, transition)
-        return attempt.result
-
-    events = hooks.events_of(transition)
-    following = hooks.followers(attempt.task, attempt.job, events, attempt.lease.attempt, show)
-    return finished._replace(followers=following)
-
-
-def _is_heard_end(transition: Transition) -> bool:
-    """Tell whether the job has ended and somebody wants to know: Django's own receiver logs failures as errors."""
-    level = logging.INFO if transition.state is State.SUCCESSFUL else logging.ERROR
-    return transition.state.is_final and compat.is_heard(compat.task_signals.task_finished, level)
-
-
-def _show_end(attempt: Attempt, transition: Transition) -> None:
-    """Give the handle that receivers of task_finished see the state in which the job has ended."""
-    result = attempt.result
-    object.__setattr__(result, "finished_at", moment(attempt.ended))
-    object.__setattr__(result, "status", compat.TaskResultStatus[transition.state.status])
-    object.__setattr__(result, "state", transition.state)
-    if transition.failure is not None:
-        failure = transition.failure
-        result.errors.append(compat.TaskError(exception_class_path=failure.class_path, traceback=failure.traceback))
-    if transition.state is State.CANCELLED:
-        result.errors.append(cancellation(transition.reason))
-    elif transition.failure is None:
-        set_return_value(result, transition.result)
-
-
 def _ending(lease: Lease, transition: Transition, note: str) -> Ending:
-    reason = " ".join(transition.reason.split()).replace("|", "/")[:200] if transition.reason else ""
+    # Whatever it is, it must not keep the worker from telling its other endings.
+    reason = " ".join(storable(transition.reason).split()).replace("|", "/")[:200] if transition.reason else ""
     return Ending(
         lease.id,
         lease.token,

@@ -27,15 +27,28 @@ def failure_of(
     kind = kind or type(error)
     secrets = _secrets(task, job, config)
     if secrets:
-        with contextlib.suppress(AttributeError):
-            error._django_backie_secrets = True  # type: ignore[attr-defined]
+        mark_secret(error)
     message = f"ran longer than {job.options.timeout} s" if kind is TaskTimeout else _text(error)
     lines = cleansing.scrub("".join(traceback.format_exception(error)), secrets)
     if len(lines) > LONGEST_TRACEBACK:
         lines = f"{lines[:2000]}\n[...]\n{lines[-LONGEST_TRACEBACK + 2010 :]}"
     text = cleansing.scrub(message, secrets)[:LONGEST_MESSAGE]
     kinds = tuple(map(path_of, kind.__mro__[: kind.__mro__.index(BaseException)]))
-    return Failure(path_of(kind), _storable(text), _storable(lines), kinds)
+    return Failure(path_of(kind), storable(text), storable(lines), kinds)
+
+
+def reason_of(task: Task[..., Any], job: Job, config: Config, error: BaseException) -> str:
+    """Return what an exception says as text that people may read, without the secrets among the job's arguments."""
+    secrets = _secrets(task, job, config)
+    if secrets:
+        mark_secret(error)
+    return storable(cleansing.scrub(_text(error), secrets))
+
+
+def mark_secret(error: BaseException) -> None:
+    """Note that an exception may tell secrets: what Django logs of it goes without its traceback."""
+    with contextlib.suppress(AttributeError):
+        error._django_backie_secrets = True  # type: ignore[attr-defined]
 
 
 def may_tell_secrets(error: BaseException | None) -> bool:
@@ -58,6 +71,6 @@ def _text(error: BaseException) -> str:
         return f"<{type(error).__name__} whose text cannot be shown: {type(second).__name__}>"
 
 
-def _storable(text: str) -> str:
-    """Return a text that every database takes."""
+def storable(text: str) -> str:
+    """Return a text that Redis and every database take."""
     return text.replace("\x00", "\N{SYMBOL FOR NULL}").encode(errors="backslashreplace").decode()

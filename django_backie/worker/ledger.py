@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 
-from .. import hooks
 from ..broker.replies import Ending, Lease
 from ..core.states import State
-from ..hooks import Follower
 from .attempt import Attempt, Finished
 from .occupancy import Occupancy
 
@@ -21,7 +19,6 @@ class Ledger:
     def __init__(self) -> None:
         self.running: dict[str, Attempt] = {}
         self.endings: list[Ending] = []
-        self.followers: list[Follower] = []
         self.occupancy = Occupancy()
 
     def __bool__(self) -> bool:
@@ -46,7 +43,6 @@ class Ledger:
         if held is not None and held.lease.token == ending.token:
             del self.running[ending.id]
             self.endings.append(ending)
-            self.followers += finished.followers
 
     def refuse(self, finished: Finished) -> None:
         """Note the end of a lease that could not be opened."""
@@ -67,17 +63,6 @@ class Ledger:
         self.endings += map(_back, self.running.values())
         self.running = {}
         return count
-
-    def push_followers(self) -> bool:
-        """Take in what is to follow endings, and tell whether there was any.
-
-        Before those are told: an ending that Redis knows has its followers.
-        """
-        if not self.followers:
-            return False
-        hooks.push(self.followers)
-        self.followers.clear()
-        return True
 
     def told(self, answers: Sequence[str]) -> None:
         """Strike the first endings off, given what the broker has answered to them."""

@@ -44,9 +44,11 @@ class Retirement:
         self._measure = measure
         self._look_at = 0.0
         self._is_large = False
+        self._has_taken = False
 
     def take(self, count: int) -> None:
         """Count jobs."""
+        self._has_taken |= count > 0
         if self._left is not None:
             self._left -= count
 
@@ -64,6 +66,9 @@ class Retirement:
     def _is_too_large(self) -> bool:
         if self._max_memory is None or self._is_large or self._clock.monotonic() < self._look_at:
             return self._is_large
+        if not self._has_taken:
+            # A limit below what a process has from the start would end them all before their first job.
+            return False
         self._look_at = self._clock.monotonic() + LOOK_EVERY
         size = self._measure()
         self._is_large = size > self._max_memory

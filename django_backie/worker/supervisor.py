@@ -193,7 +193,7 @@ class Supervisor:
 
     def _dead(self, child: Child, code: int) -> None:
         lifetime = self._clock.monotonic() - child.born
-        child.due = self._clock.monotonic() + (RESPAWN_PAUSE if lifetime < SHORT_LIFE and code else 0.0)
+        child.due = self._clock.monotonic() + (RESPAWN_PAUSE if lifetime < SHORT_LIFE else 0.0)
         killed_while_stopping = code < 0 and self._stopping_since is not None and child.board is not None
         if code == EXIT_HANDED_BACK or killed_while_stopping:
             if self._stopping_since is not None:

@@ -13,7 +13,7 @@ from ..core.options import LONGEST, OF_THE_TASK, is_number
 from ..core.outcome import Dropped, Failed, Interrupted, Outcome, Postponed, TimedOut, may_retry
 from ..exceptions import Cancel, Discard, Retry, Shutdown, Snooze, TaskTimeout
 from .attempt import Attempt
-from .failures import failure_of
+from .failures import failure_of, mark_secret, may_tell_secrets, reason_of
 
 logger = logging.getLogger("django_backie.worker")
 
@@ -26,13 +26,15 @@ def outcome_of(
     if issubclass(kind, Shutdown):
         return Interrupted()
     if isinstance(error, Snooze):
-        return Postponed(str(error), error.seconds)
+        return Postponed(reason_of(attempt.task, attempt.job, config, error), error.seconds)
     if isinstance(error, Cancel | Discard):
-        return Dropped(str(error))
+        return Dropped(reason_of(attempt.task, attempt.job, config, error))
     if isinstance(error, Retry):
         # People want to see what went wrong: ``raise Retry(after=5) from error``.
         shown = error.__cause__ or error
         failure = failure_of(attempt.task, attempt.job, config, shown)
+        if may_tell_secrets(shown):
+            mark_secret(error)
         return Failed(failure, insists=True, after=error.after)
     failure = failure_of(attempt.task, attempt.job, config, error, kind)
     failed = TimedOut(failure) if issubclass(kind, TaskTimeout) else Failed(failure)

@@ -159,6 +159,7 @@ class Worker:
             enter(finished)
             if finished.ran:
                 self._pace.ran(finished.ran)
+        self._maybe_ready |= any(finished.has_followers for finished in batch)
         states = Counter(finished.ending.state for finished in batch)
         self._board.count(states)
         self.handed_back += states[State.READY] if self._stopping.has_begun else 0
@@ -196,7 +197,6 @@ class Worker:
 
     def _turn(self, limit: int) -> None:
         endings = self._ledger.endings[:500]
-        self._maybe_ready |= self._ledger.push_followers()
         turn = self._broker.turn(self.name, endings, limit, self._options.named_queues, self._options.mode)
         self._last_turn = self._clock.monotonic()
         self._ledger.told(turn.answers)

@@ -99,3 +99,20 @@ class Followed(BaseTask):
 
     def run(self) -> None:
         """Do nothing."""
+
+
+@task(atomic=True)
+def atomic_follower(job_id: str) -> None:
+    """Note it."""
+    told.append(("atomic", job_id))
+
+
+@task(max_attempts=1)
+def fails_too(job_id: str) -> None:
+    """Note it, and raise."""
+    told.append(("failed follower", job_id))
+    raise ValueError
+
+
+async def async_method(self: Any, task_result: Any) -> None:
+    """Cannot be a hook."""

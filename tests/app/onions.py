@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django_backie.core.job import Job
 from django_backie.middleware import ARun, Make, Middleware, Run
@@ -76,6 +76,16 @@ class Forgetful(Middleware):
         """Forget the job."""
         call_next(job)
         return None  # type: ignore[return-value]
+
+
+class Changing(Middleware):
+    """Changes what a test says."""
+
+    changes: ClassVar[dict[str, Any]] = {}
+
+    def enqueue(self, job: Job, call_next: Make) -> Job:
+        """Change the job."""
+        return call_next(job)._replace(**self.changes)
 
 
 class NeedsArguments(Middleware):

@@ -33,6 +33,23 @@ def stop(which: str) -> None:
     raise Cancel("the order was withdrawn") if which == "cancel" else Discard("the order is gone")
 
 
+@task(sensitive=["card"])
+def tell(how: str, card: str) -> None:
+    """Say more than it should."""
+    if how == "retry":
+        try:
+            raise ValueError(f"card {card} refused")
+        except ValueError as error:
+            raise Retry(after=300) from error
+    raise {"cancel": Cancel, "discard": Discard}[how](f"card {card} refused")
+
+
+@task
+def odd() -> None:
+    """Give a reason that neither Redis nor every database would take."""
+    raise Discard("caf\udce9.txt\x00 is gone")
+
+
 @task
 async def astop(which: str) -> None:
     """End the job, or put it off."""

@@ -27,6 +27,7 @@ def test_a_process_takes_no_more_jobs_than_it_may() -> None:
 def test_a_process_that_has_grown_takes_no_more_jobs(caplog: pytest.LogCaptureFixture) -> None:
     clock, sizes = StandingClock(), [99 * MIB, 100 * MIB, 100 * MIB + 1]
     retirement = Retirement(None, 100 * MIB, clock, lambda: sizes.pop(0))
+    retirement.take(1)
     for _ in range(2):
         assert (retirement.is_due, retirement.room(7)) == (False, 7)
         clock.time += 1.0
@@ -35,9 +36,17 @@ def test_a_process_that_has_grown_takes_no_more_jobs(caplog: pytest.LogCaptureFi
     assert "this process has 100 MiB, more than the 100 of --max-memory: it ends" in caplog.text
 
 
+def test_a_process_runs_one_job_at_least() -> None:
+    retirement = Retirement(None, 1, StandingClock(), lambda: MIB)
+    assert (retirement.is_due, retirement.room(7)) == (False, 7)
+    retirement.take(1)
+    assert retirement.is_due
+
+
 def test_memory_is_looked_at_once_a_second() -> None:
     clock, looks = StandingClock(), []
     retirement = Retirement(None, MIB, clock, lambda: len(looks.append(clock.time) or looks))
+    retirement.take(1)
     for _ in range(20):
         assert not retirement.is_due
         clock.time += 0.1

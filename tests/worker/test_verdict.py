@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,8 @@ from django_backie import base_backend, compat, task
 from django_backie.core.states import State
 from django_backie.exceptions import Cancel, Discard, InvalidOption, Retry, Snooze
 from django_backie.result import TaskResult
+from django_backie.worker.failures import may_tell_secrets
+from django_backie.worker.report import DJANGOS
 from tests.app import policies
 from tests.helpers import StandingClock, drain, mirror
 
@@ -94,6 +97,28 @@ def test_who_listens_for_the_end_of_jobs_hears_that_one_was_given_up(backend: An
         compat.task_signals.task_finished.disconnect(hear)
 
     assert heard == [(State.CANCELLED, "django_backie.exceptions.Cancelled")] * 2
+
+
+def test_a_reason_that_redis_or_a_database_would_not_take_is_escaped(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in DJANGOS:
+        # Django logs the exception as it is, and the runner of these tests could not pass that on.
+        monkeypatch.setattr(logging.getLogger(name), "disabled", True)
+    result = ended(backend, policies.odd.delay())
+
+    assert result.state is State.CANCELLED
+    assert result.errors[0].traceback.endswith("discarded: caf\\udce9.txt\N{SYMBOL FOR NULL} is gone\n")
+
+
+@pytest.mark.parametrize("how", ["cancel", "discard", "retry"])
+def test_a_reason_does_not_tell_secrets(backend: Any, how: str, caplog: pytest.LogCaptureFixture) -> None:
+    result = ended(backend, policies.tell.using(max_attempts=1 if how == "retry" else 5).delay(how, "4111-1111"))
+
+    assert result.errors
+    assert all("4111" not in error.traceback for error in result.errors)
+    assert "4111" not in backend.broker.inspect([result.id]).get(result.id, ("",) * 4)[3:].__repr__()
+    assert all(may_tell_secrets(entry.exc_info[1]) for entry in caplog.records if entry.exc_info)
 
 
 def test_what_an_atomic_task_wrote_before_it_gave_up_is_rolled_back(backend: Any) -> None:
@@ -234,12 +259,18 @@ def test_a_call_may_say_when_it_expires(
     assert ended(backend, enqueued_long_ago(monkeypatch, 3601, expires=expires)).state is State.SUCCESSFUL
 
 
+def test_a_naive_time_is_refused(backend: Any) -> None:
+    with pytest.raises(compat.InvalidTask, match="expires must be an aware datetime"):
+        policies.perishable.using(expires=datetime(2030, 1, 1)).delay()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"retry_for": "ValueError"}, "retry_for is 'ValueError', it must be an exception class, or a list of them"),
         ({"discard_for": [ValueError, 5]}, "discard_for is .*, it must be an exception class, or a list of them"),
         ({"retry_for": KeyboardInterrupt}, "it must be an exception class"),
+        ({"retry_for": ()}, "it must be an exception class"),
         ({"expires": 0}, "expires is 0, it must be a timedelta or a number of seconds above 0"),
         ({"expires": "soon"}, "expires is 'soon', it must be a timedelta"),
         ({"backoff": lambda error: 5}, "backoff is .* it cannot be called with 2 argument"),

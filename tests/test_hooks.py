@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.db import OperationalError
 
 from django_backie import BaseTask, control, hooks, outbox, task
@@ -170,8 +169,7 @@ def test_an_atomic_task_may_follow(backend: Any) -> None:
     assert set(Job.objects.values_list("state", flat=True)) == {"SUCCESSFUL"}
 
 
-@pytest.mark.asyncio
-async def test_a_stop_of_the_worker_during_a_hook_does_not_undo_the_end_of_an_async_job(backend: Any) -> None:
+def test_a_stop_of_the_worker_during_a_hook_does_not_undo_the_end_of_an_async_job(backend: Any) -> None:
     begun, go_on = threading.Event(), threading.Event()
     calls: list[State] = []
 
@@ -180,18 +178,22 @@ async def test_a_stop_of_the_worker_during_a_hook_does_not_undo_the_end_of_an_as
         begun.set()
         go_on.wait(20)
 
-    job = await replace(followed.acalls, on_success=slowly).adelay()
-    (held,) = await sync_to_async(lease)(backend)
+    job = followed.acalls.delay()
+    (held,) = lease(backend)
     executor = Executor(backend)
     attempt = executor.open(held, "w")
     attempt.task = replace(followed.acalls, on_success=slowly)  # type: ignore[union-attr,misc]
-    running = asyncio.ensure_future(executor.arun(attempt))  # type: ignore[arg-type]
-    while not begun.is_set():
-        await asyncio.sleep(0.01)
-    running.cancel()
-    await asyncio.sleep(0.05)
-    go_on.set()
-    finished = await running
+
+    async def stop_meanwhile() -> Any:
+        running = asyncio.ensure_future(executor.arun(attempt))  # type: ignore[arg-type]
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        running.cancel()
+        await asyncio.sleep(0.05)
+        go_on.set()
+        return await running
+
+    finished = asyncio.run(stop_meanwhile())
 
     assert (finished.ending.id, finished.ending.state, calls) == (job.id, State.SUCCESSFUL, [State.SUCCESSFUL])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import dataclasses
 import json
@@ -192,11 +193,12 @@ def test_who_waits_gets_the_end(worked: Any) -> None:
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])
-@pytest.mark.asyncio
-async def test_async_code_waits_too(worked: Any) -> None:
-    result = await add.adelay(1, 2)
+def test_async_code_waits_too(worked: Any) -> None:
+    async def view() -> Any:
+        result = await add.adelay(1, 2)
+        return await result.await_(20)
 
-    assert (await result.await_(20)).return_value == 3
+    assert asyncio.run(view()).return_value == 3
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "other"])

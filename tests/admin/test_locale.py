@@ -49,6 +49,22 @@ def test_every_text_is_translated(language):
     assert [key for key, texts in entries(language).items() if not all(texts)] == []
 
 
+def marked() -> set[str]:
+    """Return the texts of the code that are marked for translation."""
+    found = set()
+    for path in LOCALE.parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
+                found |= {text.value for text in node.args[:1] if isinstance(text, ast.Constant)}
+    return found
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_text_of_the_code_is_in_the_catalogue(language):
+    assert len(marked()) > 60
+    assert marked() - {key.split("\x04")[-1] for key in entries(language)} == set()
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_translations_keep_the_placeholders(language):
     for key, texts in entries(language).items():

@@ -55,13 +55,24 @@ def retry(ids: Iterable[str], *, using: str = "default") -> Report:
     tally = _Tally()
     for broker, rows in _by_broker(ids, using, tally).items():
         refused = _revive(broker, rows, using, tally)
-        # Once more: the mirror may have come between the reading of the row and the asking.
-        left = _revive(broker, _read([str(row.pk) for row in refused], using), using, tally) if refused else []
-        gone = broker.missing([str(row.pk) for row in left]) if left else []
-        for row in left:
-            reason = _over() if str(row.pk) in gone else _("it is waiting or running already")
-            tally.refused.append((str(row.pk), reason))
+        try:
+            _revive_rest(broker, refused, using, tally)
+        except BrokerError as error:
+            # What the first round has done stays done.
+            logger.warning("%d job(s) are not retried: %s", len(refused), error)
+            tally.refused += ((str(row.pk), _over()) for row in refused)
     return tally.report()
+
+
+def _revive_rest(broker: RedisBroker, refused: list[Job], using: str, tally: _Tally) -> None:
+    """Ask once more: the mirror may have come between the reading of a row and the asking."""
+    if not refused:
+        return
+    left = _revive(broker, _read([str(row.pk) for row in refused], using), using, tally)
+    gone = broker.missing([str(row.pk) for row in left])
+    for row in left:
+        reason = _over() if str(row.pk) in gone else _("it is waiting or running already")
+        tally.refused.append((str(row.pk), reason))
 
 
 def _revive(broker: RedisBroker, rows: list[Job], using: str, tally: _Tally) -> list[Job]:

@@ -176,3 +176,25 @@ def test_a_retry_takes_the_time_away_at_which_a_job_expires(backend: Any) -> Non
     (snapshot,) = backend.broker.inspect([job.id]).values()
     assert backend.unpack(job.id, snapshot.body).expires is None
     assert row_of(job).body == snapshot.body
+
+
+def test_what_a_retry_has_done_is_told_though_redis_goes_away_meanwhile(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (fail.using(max_attempts=1).delay() for _ in range(2))
+    drain(backend)
+    mirror(backend)
+    Job.objects.filter(pk=second.id).update(version=7)
+    restore, asked = RedisBroker.restore, list[int]()
+
+    def once(broker: RedisBroker, *arguments: Any, **named: Any) -> Any:
+        asked.append(1)
+        if len(asked) > 1:
+            raise BrokerUnavailable
+        return restore(broker, *arguments, **named)
+
+    monkeypatch.setattr(RedisBroker, "restore", once)
+    report = control.retry([first.id, second.id])
+
+    assert report.done == (first.id,)
+    assert [job_id for job_id, _ in report.refused] == [second.id]

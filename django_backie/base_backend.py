@@ -19,15 +19,9 @@ from .calls import Call, named_arguments
 from .clock import SYSTEM
 from .core import codec, ids
 from .core.job import Job
-from .core.options import (
-    Durability,
-)
+from .core.options import Durability
 from .core.signer import Signer
-from .exceptions import (
-    InvalidArguments,
-    UnknownTask,
-    UnreadableBody,
-)
+from .exceptions import InvalidArguments, UnknownTask, UnreadableBody
 from .middleware import Make, Middleware, around_making
 from .middleware import load as load_middleware
 from .outbox import Entry

@@ -14,6 +14,7 @@ from django.conf import settings
 from . import registry
 from .backend import RedisBackend
 from .clock import SYSTEM
+from .core.timetable import Schedule
 from .exceptions import UnknownTask
 from .moments import moment
 from .result import TaskResult
@@ -33,7 +34,7 @@ class Entry:
 
 def overview(backend: RedisBackend, count: int = 3) -> list[Entry]:
     """Return the schedules in the code, with their next times."""
-    return [_entry(task, backend, count) for task in _scheduled(backend)]
+    return [_entry(task, schedule, backend, count) for task, schedule in scheduled(backend)]
 
 
 def pause(name: str, backend: RedisBackend) -> None:
@@ -69,15 +70,16 @@ def database_of(task: Task[..., Any], backend: RedisBackend) -> str:
     return task.database or backend.config.databases[0]
 
 
-def _scheduled(backend: RedisBackend) -> Iterator[Task[..., Any]]:
+def scheduled(backend: RedisBackend) -> Iterator[tuple[Task[..., Any], Schedule]]:
+    """Yield the tasks of a backend that have a schedule, and it."""
     for name in registry.names():
         task = registry.get(name)
         if task.schedule is not None and task.backend == backend.alias:
-            yield task
+            yield task, task.schedule
 
 
 def _find(name: str, backend: RedisBackend) -> Task[..., Any]:
-    known = {task.job_name: task for task in _scheduled(backend)}
+    known = {task.job_name: task for task, _ in scheduled(backend)}
     if name not in known:
         have = ", ".join(sorted(known)) or "none has"
         msg = f"no task {name!r} has a schedule in {backend.alias!r}; these have: {have}"
@@ -85,12 +87,10 @@ def _find(name: str, backend: RedisBackend) -> Task[..., Any]:
     return known[name]
 
 
-def _entry(task: Task[..., Any], backend: RedisBackend, count: int) -> Entry:
-    schedule = task.schedule
-    assert schedule is not None  # noqa: S101 - tells mypy what _scheduled has looked at
+def _entry(task: Task[..., Any], schedule: Schedule, backend: RedisBackend, count: int) -> Entry:
     slots = schedule.timetable.slots(SYSTEM.now(), settings.TIME_ZONE)
     coming = tuple(moment(slot) for slot in itertools.islice(slots, count))
-    row = _rows(task, backend).filter(rule=str(schedule)).first()
+    row = rows_of(task, backend).filter(rule=str(schedule)).first()
     if row is None:
         return Entry(task.job_name, str(schedule), coming)
     return Entry(task.job_name, str(schedule), coming, row.last_slot, row.is_paused)
@@ -99,12 +99,19 @@ def _entry(task: Task[..., Any], backend: RedisBackend, count: int) -> Entry:
 def _set_paused(name: str, backend: RedisBackend, *, is_paused: bool) -> None:
     task = _find(name, backend)
     # One that no worker has seen yet can be paused before it begins.
-    _rows(task, backend).get_or_create(
-        backend=backend.alias, task=name, rule=str(task.schedule), defaults={"last_slot": moment(SYSTEM.now())}
+    row_of(task, backend, SYSTEM.now())
+    rows_of(task, backend).update(is_paused=is_paused)
+
+
+def row_of(task: Task[..., Any], backend: RedisBackend, now: float) -> Any:
+    """Return the row of a task with its present rule; a new one begins now, in seconds since 1970."""
+    row, _ = rows_of(task, backend).get_or_create(
+        backend=backend.alias, task=task.job_name, rule=str(task.schedule), defaults={"last_slot": moment(now)}
     )
-    _rows(task, backend).update(is_paused=is_paused)
+    return row
 
 
-def _rows(task: Task[..., Any], backend: RedisBackend) -> Any:
+def rows_of(task: Task[..., Any], backend: RedisBackend) -> Any:
+    """Return the rows of a task, one for each rule that it has ever had, as a queryset."""
     rows = apps.get_model("django_backie", "Schedule")._default_manager.using(database_of(task, backend))
     return rows.filter(backend=backend.alias, task=task.job_name)

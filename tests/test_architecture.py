@@ -29,9 +29,9 @@ LAYERS: list[list[set[str]]] = [
     [{"task_definition"}],
     [{"base_task"}, {"base_backend", "plan"}],
     [{"backend"}],
-    [{"hooks"}],
+    [{"hooks"}, {"timetables"}],
     [{"worker"}, {"duties"}],
-    [{"control"}, {"timetables"}, {"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],
+    [{"control"}, {"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],
     [{"seed"}, {"checks", "apps"}, {"admin", "templatetags"}, {"testing"}, {"chaos"}],
     [{"management"}],
 ]

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.apps import apps
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 
-from .. import registry
+from .. import timetables
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..core import ids
@@ -64,19 +63,15 @@ class Schedules:
         return max(0.0, min(nearest - now, self.interval))
 
     def _known(self) -> Iterator[_Due]:
-        for name in registry.names():
-            task = registry.get(name)
-            if task.schedule is None or task.backend != self._backend.alias:
-                continue
-            key = (name, str(task.schedule))
+        for task, schedule in timetables.scheduled(self._backend):
+            key = (task.job_name, str(schedule))
             if key not in self._dues:
-                database = task.database or self._backend.config.databases[0]
-                self._dues[key] = _Due(task, task.schedule, database)
+                self._dues[key] = _Due(task, schedule, timetables.database_of(task, self._backend))
             yield self._dues[key]
 
     def _take_up(self, due: _Due, now: float) -> float:
         """Make the jobs of the slots that have come; return when to look again."""
-        row = _row_of(due, self._backend.alias, now)
+        row = timetables.row_of(due.task, self._backend, now)
         if row.is_paused:
             return now + self.paused_interval
         latest, slots = due.schedule.due(epoch(row.last_slot), now, settings.TIME_ZONE)
@@ -86,8 +81,8 @@ class Schedules:
 
     def _move_on(self, due: _Due, pk: int, former: datetime, latest: float, slots: list[float]) -> None:
         with transaction.atomic(using=due.database):
-            rows = _model()._default_manager.using(due.database).filter(pk=pk, last_slot=former, is_paused=False)
-            if rows.update(last_slot=moment(latest)):
+            rows = timetables.rows_of(due.task, self._backend)
+            if rows.filter(pk=pk, last_slot=former, is_paused=False).update(last_slot=moment(latest)):
                 for slot in slots:
                     self._make(due, slot)
 
@@ -109,16 +104,3 @@ class Schedules:
 def _slot_key(due: _Due, alias: str, slot: float) -> str:
     """Return the id of a slot's job: the same for all workers."""
     return ids.key_at(round(slot * 1000), alias, due.task.job_name, str(due.schedule))
-
-
-def _row_of(due: _Due, alias: str, now: float) -> Any:
-    """Return the row of a task and its rule; a new one begins now."""
-    rows = _model()._default_manager.using(due.database)
-    found, _ = rows.get_or_create(
-        backend=alias, task=due.task.job_name, rule=str(due.schedule), defaults={"last_slot": moment(now)}
-    )
-    return found
-
-
-def _model() -> Any:
-    return apps.get_model("django_backie", "Schedule")

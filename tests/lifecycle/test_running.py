@@ -64,7 +64,7 @@ def test_a_process_that_grows_is_replaced(project: Project) -> None:
     project.run(f"mark.delay('{project.marks}', 'after')")
     until(lambda: project.marked() == ["after"])
     assert "more than the 300 of --max-memory: it ends" in worker.output
-    assert project.states() == {"SUCCESSFUL": 2}
+    until(lambda: project.states() == {"SUCCESSFUL": 2})
 
 
 def test_queues_are_served_in_the_given_order_and_no_others(project: Project) -> None:

@@ -84,7 +84,7 @@ def test_running_an_attempt_takes_few_calls(worker: Worker, leases: list[Lease])
 
     def work() -> None:
         for attempt in attempts:
-            worker._threads._run(0, attempt)  # type: ignore[arg-type]
+            worker._pools.threads._run(0, attempt)  # type: ignore[arg-type]
 
     # In a thread of its own: this one has connections to a database, as only threads have whose jobs use one.
     with ThreadPoolExecutor(1) as thread:

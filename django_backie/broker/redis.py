@@ -13,7 +13,7 @@ import redis
 from ..conf import Config
 from ..core.job import Packed
 from . import replies, scripts
-from .connection import address, blocking_client, command_client, translated
+from .connection import address, command_client, translated
 from .keys import Keys
 from .replies import Arrival, Ending, Lease, Snapshot, Ticked, Turn
 
@@ -103,21 +103,19 @@ class RedisBroker:
         rest: list[Any] = [*queues]
         for ending in endings:
             rest += ending.arguments()
-        status, answers, flat, held, due = self._run(
-            "turn",
-            rest,
-            prefix=self.keys.prefix,
-            worker=worker,
-            limit=limit,
-            mode=mode,
-            queue_count=len(queues),
-            item_count=len(endings),
-            most_unmirrored=self.most_unmirrored,
+        named = self._turn_arguments(worker, limit, queues, mode)
+        return replies.turn(self._run("turn", rest, item_count=len(endings), **named))
+
+    def _turn_arguments(self, worker: str, limit: int, queues: Sequence[str], mode: QueueMode) -> dict[str, Any]:
+        return {
+            "prefix": self.keys.prefix,
+            "worker": worker,
+            "limit": limit,
+            "mode": mode,
+            "queue_count": len(queues),
+            "most_unmirrored": self.most_unmirrored,
             **self._keep,
-        )
-        next_due = int(due) / 1000 if int(due) >= 0 else None
-        leases = replies.leases(flat)
-        return Turn(status == "FENCED", answers, leases, int(held), next_due, slow=status == "SLOW")
+        }
 
     def stopping(self, workers: Sequence[str]) -> int:
         """Note that workers are stopping; none of their jobs is charged should they be killed. Answer how many."""
@@ -239,42 +237,6 @@ class RedisBroker:
                 # A server that was demoted keeps its connections; the address may lead to another by now.
                 self.client.connection_pool.disconnect()
                 raise
-
-
-class Listener:
-    """Blocks until there may be work. One per worker, on a connection of its own."""
-
-    def __init__(self, broker: RedisBroker, queues: Sequence[str], mode: QueueMode, longest: float) -> None:
-        self._broker = broker
-        self._queues = tuple(queues)
-        self._mode = mode
-        self._longest = longest
-        self._client = broker._client or blocking_client(broker.config.url, longest)
-
-    def wait(self, seconds: float) -> bool:
-        """Block until a marker is set, at most the given seconds; tell whether one was.
-
-        Raises:
-            BrokerUnavailable: the connection broke; wait a moment and call again.
-        """
-        with translated(self._broker.config.url):
-            # A timeout of 0 would block for ever.
-            return self._client.bzpopmin(self._markers(), max(0.01, min(seconds, self._longest))) is not None
-
-    def _markers(self) -> list[str]:
-        """Return the markers to wait for: only such as tell of jobs that this worker may take."""
-        keys = self._broker.keys
-        if self._mode == "only":
-            return [keys.marker(queue) for queue in self._queues]
-        if not self._queues:
-            return [keys.marker(None)]
-        known = {str(queue) for queue in self._client.smembers(keys["qs"])}
-        return [*(keys.marker(queue) for queue in sorted(known - {*self._queues})), keys["kn"]]
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self._broker._client is None:
-            self._client.close()
 
 
 @functools.cache

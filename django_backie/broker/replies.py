@@ -165,6 +165,13 @@ def record(text: str, due: str = "") -> Record:
     )
 
 
+def turn(answer: Sequence[Any]) -> Turn:
+    """Return the answer of a round trip."""
+    status, answers, flat, held, due = answer
+    next_due = int(due) / 1000 if int(due) >= 0 else None
+    return Turn(status == "FENCED", answers, leases(flat), int(held), next_due, slow=status == "SLOW")
+
+
 def leases(flat: Sequence[Any]) -> list[Lease]:
     """Return the jobs of a flat answer."""
     return [

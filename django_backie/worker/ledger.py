@@ -57,6 +57,10 @@ class Ledger:
                 self.running.pop(attempt.lease.id, None)
                 self.endings.append(ending)
 
+    def decline(self, leases: Iterable[Lease]) -> None:
+        """Return leases that were not opened."""
+        self.endings += [Ending(lease.id, lease.token, State.READY, refund=True) for lease in leases]
+
     def give_up(self) -> int:
         """Hand back all that runs, however it may end; answer how many."""
         count = len(self.running)

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import logging
-import queue
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 
 from ..backend import RedisBackend
 from ..broker.redis import RedisBroker
-from ..broker.replies import Lease
+from ..broker.replies import Lease, Turn
 from ..clock import SYSTEM, Clock
 from ..core.states import State
 from ..exceptions import BrokerError
+from .appetite import Appetite
 from .attempt import Attempt, Finished
 from .board import Board
 from .executor import Executor
+from .inbox import Inbox
 from .ledger import Ledger
-from .listener import WAKE, ListenerThread
+from .listener import Heard, ListenerThread
 from .membership import Membership
 from .options import WorkerOptions
 from .outage import MirrorLag, Outage
-from .pace import Pace
-from .pools.loop import LoopPool
-from .pools.threads import ThreadPool
-from .retirement import Retirement
+from .pools.both import STALE_BACKLOG, Pools
 from .stopping import Stopping
 
 logger = logging.getLogger("django_backie.worker")
 
 MANY, GATHERING = 32, 0.001
-BEAT, FLUSH_AFTER, STALE_BACKLOG = 1.0, 0.01, 0.1
+BEAT, FLUSH_AFTER = 1.0, 0.01
 
 OnFinished = Callable[[Sequence[Finished]], None]
 
@@ -39,7 +37,7 @@ OnFinished = Callable[[Sequence[Finished]], None]
 class Worker:
     """Leases and runs jobs until it is stopped, in the thread that calls ``run``.
 
-    1. Take what has ended from the pools, and wake-ups from the listener.
+    1. Take what has ended from the pools, and the first jobs after a pause from the listener.
     2. In one round trip, acknowledge what has ended and lease what can be started.
     3. Hand leased jobs to the pools; hand back what a pool cannot start soon.
     4. When stopped: hand back what has not started, wait for the rest, interrupt it at the end of the grace.
@@ -61,18 +59,14 @@ class Worker:
         self._on_finished = on_finished
         self._clock = clock
         self._executor = Executor(backend, clock, hold_of=self._membership.hold_of)
-        self._inbox: queue.SimpleQueue[Finished | str] = queue.SimpleQueue()
-        self._threads = ThreadPool(options.threads, self._executor, self._inbox.put, board, clock)
-        self._loop = LoopPool(options.async_concurrency, self._executor, self._inbox.put, board, options.threads, clock)
+        self._inbox = Inbox()
+        self._pools = Pools(options, self._executor, self._inbox.put, board, clock)
         self._listener = ListenerThread(self._broker, options, self._inbox.put)
-        self._pace = Pace(options)
         self._ledger = Ledger()
-        self._maybe_ready = True
-        self._last_turn, self._due_at = 0.0, float("inf")
+        self._appetite = Appetite(options, clock)
+        self._last_turn = 0.0
         self._outage = Outage(backend.broker.address)
-        self._retirement = Retirement(options.max_jobs, options.max_memory, clock)
         self._stopping = Stopping(clock)
-        self._is_yielding = False
         self._mirror_lag = MirrorLag()
         self.handed_back = 0
 
@@ -83,7 +77,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until stopped, or until nothing is left in burst mode."""
-        self._threads.start()
+        self._pools.start()
         self._listener.start()
         self._membership.join(lambda: self._stopping.has_begun)
         try:
@@ -97,43 +91,35 @@ class Worker:
     def stop(self) -> None:
         """Take no new jobs, finish the running ones within the grace. Safe to call from a signal handler, and twice."""
         self._stopping.begin(self._options.grace)
-        self._inbox.put(WAKE)
+        self._inbox.wake()
 
     def stop_unrenewed(self) -> None:
         """Stop as long as the lease surely lasts: nobody renews it any more."""
         self._stopping.begin(min(self._options.grace, self._broker.config.lease / 2))
-        self._inbox.put(WAKE)
+        self._inbox.wake()
 
     def abort(self) -> None:
         """Hand everything back now."""
         self._stopping.abort()
-        self._inbox.put(WAKE)
+        self._inbox.wake()
 
     def _is_over(self) -> bool:
         if self._ledger:
             return False
-        if self._stopping.has_begun or self._retirement.is_due:
+        if self._stopping.has_begun or self._appetite.retirement.is_due:
             return True
-        return self._options.burst and not self._maybe_ready and not self._mirror_lag
+        return self._options.burst and not self._appetite.maybe_ready and not self._mirror_lag
 
     # 1. Receive
 
     def _receive(self) -> None:
         """Wait for something to happen, then take all that has happened."""
-        finished: list[Finished] = []
-        try:
-            event = self._inbox.get(timeout=self._patience())
-            self._gather()
-            while True:
-                if isinstance(event, str):
-                    self._maybe_ready = True
-                else:
-                    finished.append(event)
-                event = self._inbox.get_nowait()
-        except queue.Empty:
-            self._accept(finished, self._ledger.close)
-            if self._clock.monotonic() >= self._due_at:
-                self._maybe_ready, self._due_at = True, float("inf")
+        mail = self._inbox.receive(self._patience(), self._gather)
+        self._accept(mail.finished, self._ledger.close)
+        self._appetite.maybe_ready |= mail.is_woken
+        if mail.heard:
+            self._listen(mail.heard)
+        self._appetite.look_at_clock()
 
     def _gather(self) -> None:
         """Let what ends about now come together, where so much runs that a round trip for each would cost more."""
@@ -144,11 +130,11 @@ class Worker:
         if self._outage.pause:
             return self._outage.pause
         if self._ledger.endings or self._wants_jobs:
-            ready_to_flush = not self._ledger.endings or self._threads.backlog == 0
+            ready_to_flush = not self._ledger.endings or self._pools.backlog == 0
             return 0.0 if ready_to_flush else FLUSH_AFTER
-        if self._threads.backlog or self._stopping.has_interrupted:
+        if self._pools.backlog or self._stopping.has_interrupted:
             return STALE_BACKLOG / 2
-        nearest = min(self._due_at, self._stopping.ends_at) - self._clock.monotonic()
+        nearest = min(self._appetite.due_at, self._stopping.ends_at) - self._clock.monotonic()
         return max(0.001, min(BEAT, nearest))
 
     def _accept(self, batch: Sequence[Finished], enter: Callable[[Finished], None]) -> None:
@@ -158,8 +144,8 @@ class Worker:
         for finished in batch:
             enter(finished)
             if finished.ran:
-                self._pace.ran(finished.ran)
-        self._maybe_ready |= any(finished.has_followers for finished in batch)
+                self._appetite.pace.ran(finished.ran)
+        self._appetite.maybe_ready |= any(finished.has_followers for finished in batch)
         states = Counter(finished.ending.state for finished in batch)
         self._board.count(states)
         self.handed_back += states[State.READY] if self._stopping.has_begun else 0
@@ -169,27 +155,25 @@ class Worker:
 
     @property
     def _wants_jobs(self) -> bool:
-        return self._maybe_ready and self._room() > 0
+        return self._appetite.maybe_ready and self._room() > 0
 
     def _room(self) -> int:
         if self._stopping.has_begun or not self._membership.is_sure:
             return 0
-        occupancy = self._ledger.occupancy
-        room = self._pace.room(occupancy.threads, occupancy.loop, self._threads.backlog)
-        return max(0, self._retirement.room(room))
+        backlog = self._pools.backlog
+        return self._appetite.room(self._ledger.occupancy, backlog, is_listening=self._listener.is_armed)
 
     def _turn_if_due(self) -> None:
         now = self._clock.monotonic()
-        flush = self._ledger.endings and (self._threads.backlog == 0 or now - self._last_turn >= FLUSH_AFTER)
+        flush = self._ledger.endings and (self._pools.backlog == 0 or now - self._last_turn >= FLUSH_AFTER)
         # Nothing but a turn tells a worker whose lease is not sure whether it has lapsed.
         if not (flush or self._wants_jobs or (not self._membership.is_sure and now - self._last_turn >= BEAT)):
             return
         try:
-            # What is handed back because others may be free for it must not come back with the same breath.
-            self._turn(self._room() if self._maybe_ready and not self._is_yielding else 0)
-            self._is_yielding = False
+            self._turn(self._appetite.bite(self._room()))
         except BrokerError as error:
             self._outage.goes_on(error)
+            self._appetite.maybe_ready = True
             if self._stopping.is_abort:
                 self._ledger.endings.clear()
         else:
@@ -200,30 +184,54 @@ class Worker:
         turn = self._broker.turn(self.name, endings, limit, self._options.named_queues, self._options.mode)
         self._last_turn = self._clock.monotonic()
         self._ledger.told(turn.answers)
+        self._take(turn, limit, limit)
+        self._repair(turn.held)
+        self._rest(turn)
+
+    def _listen(self, heard: Heard) -> None:
+        """Start what has come while the worker waited. What it has no room for any more goes back."""
+        self._listener.heard()
+        if heard.turn is None or heard.worker != self.name:
+            self._appetite.maybe_ready = True
+            return
+        room = self._room()
+        self._ledger.decline(heard.turn.leases[room:])
+        self._take(heard.turn, heard.limit, room)
+        # Where Redis counts more than this worker knows of, only a turn with nobody listening can tell why.
+        self._appetite.maybe_ready |= heard.turn.held > len(self._ledger)
+        self._rest(heard.turn)
+
+    def _take(self, turn: Turn, limit: int, room: int) -> None:
         if turn.fenced:
             self._rejoin()
             return
-        self._start(turn.leases)
-        self._due_at = float("inf") if turn.next_due is None else self._last_turn + turn.next_due
+        self._start(turn.leases[:room])
+        self._appetite.fed(turn, limit)
         if limit:
-            self._maybe_ready = len(turn.leases) == limit
             self._mirror_lag.note(is_slow=turn.slow)
         elif self._mirror_lag:
-            self._maybe_ready = True
-        self._repair(turn.held)
-        if not (self._maybe_ready or self._stopping.has_begun or self._options.burst or turn.slow):
-            self._listener.arm()
+            self._appetite.maybe_ready = True
+
+    def _rest(self, turn: Turn) -> None:
+        """Let the listener wait where nothing more is to be had."""
+        if self._appetite.maybe_ready or self._stopping.has_begun or self._options.burst or turn.slow:
+            return
+        if room := self._room():
+            self._listener.arm(self.name, room)
+        elif not self._listener.is_armed:
+            # With no room it would take the marker of a job from those who have.
+            self._appetite.maybe_ready = True
 
     def _repair(self, held: int) -> None:
         """Start jobs whose lease was lost on the way here: Redis counts more than this worker knows of."""
-        if held > len(self._ledger):
+        if held > len(self._ledger) and not self._listener.is_armed:
             self._start(self._ledger.unknown(self._broker.held(self.name)))
 
     # 3. Start, and take care
 
     def _start(self, leases: list[Lease]) -> None:
-        self._retirement.take(len(leases))
-        for_loop: list[Attempt] = []
+        self._appetite.retirement.take(len(leases))
+        opened: list[Attempt] = []
         unopened: list[Finished] = []
         for lease in leases:
             attempt = self._executor.open(lease, self.name)
@@ -231,34 +239,29 @@ class Worker:
                 unopened.append(attempt)
                 continue
             self._ledger.open(attempt)
-            if attempt.is_async:
-                for_loop.append(attempt)
-            else:
-                self._threads.submit(attempt)
+            opened.append(attempt)
+        for_loop = self._pools.submit(opened)
         self._accept(unopened, self._ledger.refuse)
-        if for_loop:
-            self._loop.submit(for_loop)
         if leases:
-            self._pace.came(len(leases), len(for_loop))
+            self._appetite.pace.came(len(leases), for_loop)
         self._board.set("busy", len(self._ledger.running))
 
     def _care(self) -> None:
         self._board.add("turns")
         self._board.set("busy", len(self._ledger.running))
-        self._threads.enforce_timeouts()
+        self._pools.enforce_timeouts()
         if self._stopping.has_begun:
             self._stopping.tell(self._membership.stopping)
             self._hand_back_unstarted()
             if self._stopping.is_time_up:
                 self._interrupt()
-        elif self._threads.backlog and self._clock.monotonic() - self._threads.last_started > STALE_BACKLOG:
+        elif self._pools.is_stuck:
             # A long job came among short ones: others may be free to run what waits behind it.
             self._hand_back_unstarted()
-            self._pace.forget()
-            self._is_yielding = self._maybe_ready = True
+            self._appetite.give_way()
 
     def _hand_back_unstarted(self) -> None:
-        self._ledger.hand_back(self._threads.take_back(), self.name)
+        self._ledger.hand_back(self._pools.take_back(), self.name)
 
     # 4. Stop
 
@@ -270,8 +273,7 @@ class Worker:
         if not self._stopping.has_interrupted:
             # Once: a second cancellation would hit what an async task does to clean up.
             self._stopping.has_interrupted = True
-            self._threads.interrupt_all()
-            self._loop.interrupt_all()
+            self._pools.interrupt_all()
         if self._stopping.is_overdue:
             self.handed_back += self._ledger.give_up()
 
@@ -284,10 +286,9 @@ class Worker:
         self._ledger.forget()
         self._membership.rename()
         self._membership.join(lambda: self._stopping.has_begun)
-        self._maybe_ready = True
+        self._appetite.maybe_ready = True
 
     def _leave(self) -> None:
         self._listener.stop()
         self._membership.leave()
-        self._loop.stop()
-        self._threads.stop()
+        self._pools.stop()

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from django_backie.broker.listener import Listener
 from django_backie.broker.redis import RedisBroker
-from django_backie.broker.replies import Ending, Lease, Record
+from django_backie.broker.replies import Ending, Lease, Record, Turn
 from django_backie.core.job import Packed
 from django_backie.core.states import State
 
@@ -114,3 +115,14 @@ def vanish(broker: RedisBroker, worker: str = WORKER) -> None:
     lapse(broker, worker)
     broker.client.delete(broker.keys["clk"])
     assert broker.tick().buried == 1
+
+
+def woken(listener: Listener, seconds: float = 0.01) -> bool:
+    """Wait for a marker and take no jobs; tell whether there was one."""
+    return listener._client.bzpopmin(listener.markers(), seconds) is not None
+
+
+def taken(turn: Turn | None) -> list[Lease]:
+    """Return the jobs that came with a turn; the server must have known the script."""
+    assert turn is not None
+    return turn.leases

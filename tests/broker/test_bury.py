@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from django_backie.broker.redis import Listener, RedisBroker, Restored
+from django_backie.broker.listener import Listener
+from django_backie.broker.redis import RedisBroker, Restored
 from django_backie.core.states import State
 
 from .support import (
@@ -23,6 +24,7 @@ from .support import (
     record,
     vanish,
     without_mirror,
+    woken,
 )
 
 
@@ -214,13 +216,13 @@ def test_taking_back_marks_the_job_with_a_later_version(broker: RedisBroker) -> 
 def test_taking_back_wakes_another_worker(broker: RedisBroker) -> None:
     listener = Listener(broker, [], "all", longest=1.0)
     broker.enqueue([job("a")])
-    listener.wait(0.01)
+    woken(listener)
     claim(broker)
-    listener.wait(0.01)
+    woken(listener)
 
     lose(broker)
 
-    assert listener.wait(0.01)
+    assert woken(listener)
     assert ids_of(claim(broker)) == ["a"]
     listener.close()
 

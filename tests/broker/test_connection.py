@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 import redis
 
 from django_backie.broker import connection
-from django_backie.broker.redis import Listener, RedisBroker, broker_for
+from django_backie.broker.redis import RedisBroker, broker_for
 from django_backie.conf import Config
 from django_backie.exceptions import BrokerError, BrokerUnavailable
 
@@ -191,32 +190,6 @@ def test_a_process_has_one_broker_for_each_configuration() -> None:
 
     assert broker_for(config) is broker_for(Config(alias="default", url="redis://one", namespace="a"))
     assert broker_for(config) is not broker_for(Config(alias="default", url="redis://one", namespace="b"))
-
-
-def test_a_listener_waits_until_a_job_arrives(broker: RedisBroker) -> None:
-    listener = Listener(broker, ["mail"], "only", longest=10.0)
-    arrival = threading.Timer(0.03, broker.enqueue, [[job("a", queue="mail")]])
-    arrival.start()
-
-    assert listener.wait(10.0) is True
-    arrival.join()
-    listener.close()
-
-
-def test_a_listener_never_blocks_for_ever(broker: RedisBroker) -> None:
-    listener = Listener(broker, [], "all", longest=0.01)
-
-    assert listener.wait(0.0) is False
-    assert listener.wait(3600.0) is False
-    listener.close()
-
-
-def test_a_listener_without_a_server_says_so(free_port: int) -> None:
-    listener = Listener(broker_at(free_port), [], "all", longest=1.0)
-
-    with pytest.raises(BrokerUnavailable):
-        listener.wait(0.01)
-    listener.close()
 
 
 @pytest.mark.parametrize("code", ["MISCONF", "BUSY", "NOREPLICAS", "MASTERDOWN", "UNBLOCKED", "TRYAGAIN"])

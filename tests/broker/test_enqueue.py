@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from django_backie import conf
-from django_backie.broker.redis import Listener, RedisBroker
+from django_backie.broker.listener import Listener
+from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Arrival
 from django_backie.conf import Config
 from django_backie.core.states import State
 
-from .support import claim, far_future, job, jobs, marked, order, record, run, without_mirror
+from .support import claim, far_future, job, jobs, marked, order, record, run, without_mirror, woken
 
 
 def test_each_new_job_is_answered_with_true(broker: RedisBroker) -> None:
@@ -141,8 +142,8 @@ def test_a_worker_that_serves_the_queue_is_woken(
     listener = Listener(broker, queues, mode, longest=1.0)  # type: ignore[arg-type]
     broker.enqueue([job("a", queue="mail")])
 
-    assert listener.wait(0.01) is wakes
-    assert listener.wait(0.01) is False
+    assert woken(listener) is wakes
+    assert woken(listener) is False
     listener.close()
 
 
@@ -150,7 +151,7 @@ def test_a_scheduled_job_wakes_a_worker_that_may_have_to_wait_shorter(broker: Re
     listener = Listener(broker, [], "all", longest=1.0)
     broker.enqueue([job("a", run_after=far_future())])
 
-    assert listener.wait(0.01) is True
+    assert woken(listener) is True
     listener.close()
 
 

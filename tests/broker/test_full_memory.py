@@ -16,7 +16,8 @@ import redis
 
 from django_backie import compat
 from django_backie.broker import scripts
-from django_backie.broker.redis import Listener, RedisBroker, Restored
+from django_backie.broker.listener import Listener
+from django_backie.broker.redis import RedisBroker, Restored
 from django_backie.broker.replies import Ending
 from django_backie.conf import Config
 from django_backie.core.states import State
@@ -29,7 +30,22 @@ from tests.app.tasks import add, echo
 from tests.helpers import drain, mirror
 from tests.servers import Server
 
-from .support import NOTE, WORKER, claim, far_future, ids_of, job, jobs, lapse, make_due, marked, order, record, run
+from .support import (
+    NOTE,
+    WORKER,
+    claim,
+    far_future,
+    ids_of,
+    job,
+    jobs,
+    lapse,
+    make_due,
+    marked,
+    order,
+    record,
+    run,
+    taken,
+)
 
 # A worker that may not register waits until it may: a fault must not take the two minutes of other tests.
 pytestmark = pytest.mark.timeout(30)
@@ -180,10 +196,11 @@ def test_stopping_is_noted(broker: RedisBroker) -> None:
 
 
 def test_idle_workers_are_still_woken(broker: RedisBroker) -> None:
+    broker.join(WORKER)
     broker.enqueue([job("a")])
     listener = Listener(broker, [], "all", longest=5.0)
     with full(broker):
-        assert listener.wait(5.0) is True
+        assert ids_of(taken(listener.take(5.0, WORKER, 1))) == ["a"]
     listener.close()
 
 

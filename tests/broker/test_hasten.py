@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from django_backie.broker.redis import Listener, RedisBroker
+from django_backie.broker.listener import Listener
+from django_backie.broker.redis import RedisBroker
 from django_backie.core.states import State
 
-from .support import HOUR, claim, far_future, ids_of, job, jobs, make_due, marked, order, record, run
+from .support import HOUR, claim, far_future, ids_of, job, jobs, make_due, marked, order, record, run, woken
 
 
 def test_a_scheduled_job_is_ready_at_the_end_of_its_priority(broker: RedisBroker) -> None:
@@ -84,13 +85,13 @@ def test_each_job_gets_its_own_answer_in_order(broker: RedisBroker) -> None:
 def test_hastening_marks_the_job_and_wakes_a_worker(broker: RedisBroker) -> None:
     listener = Listener(broker, [], "all", longest=1.0)
     broker.enqueue([job("a", run_after=far_future())])
-    listener.wait(0.01)
+    woken(listener)
     before = marked(broker)["a"]
 
     broker.hasten(["a"])
 
     assert marked(broker)["a"] > before
-    assert listener.wait(0.01)
+    assert woken(listener)
     assert ids_of(claim(broker)) == ["a"]
     listener.close()
 

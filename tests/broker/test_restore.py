@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from django_backie.broker.redis import Listener, RedisBroker, Restored
+from django_backie.broker.listener import Listener
+from django_backie.broker.redis import RedisBroker, Restored
 from django_backie.core.states import State
 
 from .support import (
@@ -23,6 +24,7 @@ from .support import (
     record,
     run,
     without_mirror,
+    woken,
 )
 
 
@@ -153,7 +155,7 @@ def test_restoring_marks_the_job_and_wakes_a_worker(broker: RedisBroker) -> None
     (version,) = broker.restore([remembered("a", queue="mail")])
 
     assert marked(broker) == {"a": version}
-    assert listener.wait(0.01)
+    assert woken(listener)
     listener.close()
 
 

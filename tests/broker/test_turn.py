@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from django_backie.broker.redis import Listener, RedisBroker
+from django_backie.broker.listener import Listener
+from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Ending
 from django_backie.core.states import State
 
@@ -23,6 +24,7 @@ from .support import (
     now_ms,
     order,
     record,
+    woken,
 )
 
 
@@ -176,13 +178,13 @@ def test_where_nothing_is_scheduled_there_is_nothing_to_wait_for(broker: RedisBr
 def test_a_worker_that_leaves_jobs_behind_wakes_the_next(broker: RedisBroker) -> None:
     listener = Listener(broker, [], "all", longest=1.0)
     broker.enqueue(jobs("abc"))
-    assert listener.wait(0.01)
+    assert woken(listener)
 
     claim(broker, 2)
-    assert listener.wait(0.01)
+    assert woken(listener)
 
     claim(broker, 2)
-    assert not listener.wait(0.01)
+    assert not woken(listener)
     listener.close()
 
 
@@ -203,6 +205,42 @@ def test_a_fenced_worker_gets_its_answers_but_no_jobs(broker: RedisBroker) -> No
     turn = broker.turn(WORKER, [Ending("a", lease.token, State.SUCCESSFUL)], limit=1)
 
     assert (turn.fenced, turn.answers, turn.leases) == (True, ["STALE"], [])
+
+
+@pytest.mark.parametrize("limit", [0, 1])
+def test_a_fenced_worker_passes_its_wake_up_on_if_it_wanted_jobs(broker: RedisBroker, limit: int) -> None:
+    listener = Listener(broker, [], "all", longest=1.0)
+    broker.enqueue([job("a")])
+    assert woken(listener)
+    broker.turn("gone", limit=limit)
+
+    assert woken(listener) is bool(limit)
+    listener.close()
+
+
+def test_a_stopping_worker_gets_no_jobs_and_passes_its_wake_up_on(broker: RedisBroker) -> None:
+    listener = Listener(broker, [], "all", longest=1.0)
+    broker.join(WORKER)
+    broker.stopping([WORKER])
+    broker.enqueue([job("a")])
+    assert woken(listener)
+    turn = broker.turn(WORKER, limit=1)
+
+    assert (turn.fenced, turn.leases) == (False, [])
+    assert woken(listener)
+    listener.close()
+
+
+def test_a_stopping_worker_wakes_nobody_where_nothing_waits(broker: RedisBroker) -> None:
+    listener = Listener(broker, [], "all", longest=1.0)
+    broker.enqueue([job("a")])
+    claim(broker)
+    woken(listener)
+    broker.stopping([WORKER])
+    broker.turn(WORKER, limit=1)
+
+    assert not woken(listener)
+    listener.close()
 
 
 def test_a_place_without_a_body_is_passed_over(broker: RedisBroker) -> None:
@@ -228,11 +266,11 @@ def test_a_worker_that_excludes_a_queue_does_not_use_up_its_wake_up(broker: Redi
     choosy = Listener(broker, ["mail"], "all", longest=1.0)
     broker.join("choosy")
     broker.enqueue([job("a", queue="mail")])
-    if choosy.wait(0.01):
+    if woken(choosy):
         broker.turn("choosy", limit=5, queues=["mail"], mode="all")
     other = Listener(broker, [], "all", longest=1.0)
 
-    assert other.wait(0.01)
+    assert woken(other)
     choosy.close()
     other.close()
 

@@ -8,11 +8,12 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from django_backie.broker.redis import MOST_UNMIRRORED, Listener, Restored
+from django_backie.broker.listener import Listener
+from django_backie.broker.redis import MOST_UNMIRRORED, Restored
 from django_backie.broker.replies import Ending, Lease, Snapshot, Turn
 from django_backie.core.states import State
 
-from ..broker.support import NOTE, job
+from ..broker.support import NOTE, job, woken
 from .clocked import ClockedBroker, view
 from .reference import LEASE, OVER, START, Job, Reference
 
@@ -234,7 +235,7 @@ class Machine(RuleBasedStateMachine):
         markers += ["kn"] if queues and mode == "all" else []
         found = next((marker for marker in markers if marker in self.model.markers), None)
         if found is not None:
-            assert Listener(self.broker, queues, mode, longest=1.0).wait(1.0)  # type: ignore[arg-type]
+            assert woken(Listener(self.broker, queues, mode, longest=1.0), 1.0)  # type: ignore[arg-type]
             self.model.markers.remove(found)
 
     # --- what the mirror does ---

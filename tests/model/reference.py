@@ -236,17 +236,18 @@ class Reference:
         for ending in endings:
             answers.append("DUP" if ending.id in over else self._end(worker, ending))
             over |= {ending.id} if answers[-1] == "OK" else set()
+        served = list(queues) if mode == "only" else sorted(self.queues - set(queues))
+        if limit > 0 and (worker not in self.leases or worker in self.stopping_workers):
+            self._pass_on(served)
+            limit = 0
         if worker not in self.leases:
             return Turn(True, answers, [], 0, None)
         leases = []
         slow = limit > 0 and len(self.marks) > self.most_unmirrored
         if limit > 0 and not slow:
             self._promote()
-            served = list(queues) if mode == "only" else sorted(self.queues - set(queues))
             leases = self._claim(worker, limit, served, strict=mode == "only")
-            for queue in served:
-                if self._ready(queue):
-                    self._wake(queue)
+            self._pass_on(served)
         waiting = [due - self.now for due, _, _ in self._waiting()]
         next_due = 0.2 if slow else max(0, min(waiting)) / 1000 if waiting else None
         return Turn(False, answers, leases, len(self._held_by(worker)), next_due, slow)
@@ -456,6 +457,11 @@ class Reference:
     def _remove(self, job_id: str) -> None:
         for keeper in (self.jobs, self.marks, self.expiring):
             keeper.pop(job_id, None)
+
+    def _pass_on(self, queues: Sequence[str]) -> None:
+        for queue in queues:
+            if self._ready(queue):
+                self._wake(queue)
 
     def _ready(self, queue: str) -> list[Job]:
         ready = [job for job in self.jobs.values() if job.state == "Q" and job.queue == queue and job.aside is None]

@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from django_backie.broker.redis import Listener, Restored
+from django_backie.broker.listener import Listener
+from django_backie.broker.redis import Restored
 from django_backie.broker.replies import Arrival, Ending, Lease, Ticked
 from django_backie.core.job import Job, Packed
 from django_backie.core.options import Options
 from django_backie.core.outcome import Failed, Failure, Interrupted, Postponed, decide
 from django_backie.core.states import State
 
-from ..broker.support import NOTE, WORKER, claim, end, ids_of, job, jobs, marked, record, run
+from ..broker.support import NOTE, WORKER, claim, end, ids_of, job, jobs, marked, record, run, woken
 from .clocked import ClockedBroker
 from .reference import CRASH_DELAY, LEASE, OVER, START, TOMBSTONE
 
@@ -368,15 +369,15 @@ def test_a_dangerous_job_that_a_worker_may_not_take_comes_back_to_its_place_and_
     claim(broker, 2)
     broker.enqueue([job("x")])
     listener = Listener(broker, [], "all", longest=1.0)
-    listener.wait(0.01)
-    assert not listener.wait(0.01)
+    woken(listener)
+    assert not woken(listener)
 
     later(broker, SECOND - 1)
     assert broker.tick(0).promoted == 0
     later(broker, 1)
     assert broker.tick(0).promoted == 1
 
-    assert listener.wait(0.01)
+    assert woken(listener)
     assert ids_of(claim(broker, 5, worker="w2")) == ["b", "x"]
 
 
@@ -624,16 +625,16 @@ def test_workers_of_every_queue_of_one_push_are_woken(broker: ClockedBroker) -> 
     listeners = [Listener(broker, [queue], "only", longest=1.0) for queue in "abc"]
     broker.enqueue([job(queue, queue=queue) for queue in "abc"])
 
-    assert [listener.wait(0.01) for listener in listeners] == [True] * 3
+    assert [woken(listener) for listener in listeners] == [True] * 3
 
 
 def test_a_worker_that_takes_the_last_jobs_wakes_nobody(broker: ClockedBroker) -> None:
     listener = Listener(broker, [], "all", longest=1.0)
     broker.enqueue(jobs("ab"))
-    listener.wait(0.01)
+    woken(listener)
     claim(broker, 2)
 
-    assert not listener.wait(0.01)
+    assert not woken(listener)
 
 
 @pytest.mark.parametrize("known", [True, False])

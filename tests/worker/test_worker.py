@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import pytest
 
+from django_backie.broker.listener import Listener
 from django_backie.broker.redis import RedisBroker
 from django_backie.core.states import State
+from django_backie.exceptions import BrokerUnavailable
 from django_backie.worker.attempt import Attempt, Finished
 from django_backie.worker.board import Board
 from django_backie.worker.executor import Executor
+from django_backie.worker.listener import Heard
 from django_backie.worker.membership import Membership
 from django_backie.worker.options import WorkerOptions, worker_name
 from django_backie.worker.pools.loop import LoopPool
@@ -68,6 +74,95 @@ def test_no_short_job_waits_behind_long_ones_while_any_worker_has_a_thread_free(
         for thread in threads:
             thread.join(timeout=20)
     assert path.read_text().split() == ["long"] * 3
+
+
+@contextmanager
+def idle(running: Worker) -> Iterator[None]:
+    """Let a worker run, wait until it has nothing to do, and stop it at the end."""
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    try:
+        until(lambda: running._listener.is_armed)
+        yield
+    finally:
+        running.stop()
+        thread.join(timeout=20)
+    assert not thread.is_alive()
+
+
+def test_an_idle_worker_gets_a_job_with_its_wake_up_and_asks_for_none(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[tuple[int, int]] = []
+    turn = RedisBroker.turn
+
+    def noted(broker: RedisBroker, worker: str, endings: Any, limit: int, *rest: Any) -> Any:
+        turns.append((len(endings), limit))
+        return turn(broker, worker, endings, limit, *rest)
+
+    monkeypatch.setattr(RedisBroker, "turn", noted)
+    with idle(worker(backend, burst=False)):
+        turns.clear()
+        result = add.delay(1, 2)
+        until(lambda: turns)
+    result.refresh()
+    assert turns[0][0] == 1
+    assert result.state is State.SUCCESSFUL
+
+
+def test_jobs_whose_way_to_an_idle_worker_broke_run_all_the_same(backend: Any, tmp_path: Any) -> None:
+    path = tmp_path / "marks"
+    path.touch()
+    running = worker(backend, burst=False)
+    with idle(running):
+        # The present wait goes on; the next one, after this job, is cut off after it has taken a job.
+        take, cut = Listener.take, threading.Event()
+
+        def broken(listener: Listener, seconds: float, name: str, limit: int) -> Any:
+            turn = take(listener, seconds, name, limit)
+            if turn is not None and turn.leases and not cut.is_set():
+                cut.set()
+                raise BrokerUnavailable("cut off")
+            return turn
+
+        with mock.patch.object(Listener, "take", broken):
+            mark.delay(str(path), "first")
+            until(lambda: path.read_text().split() == ["first"] and running._listener.is_armed)
+            mark.delay(str(path), "second")
+            until(lambda: path.read_text().split() == ["first", "second"])
+        assert cut.is_set()
+
+
+def test_an_idle_worker_that_was_fenced_goes_on_under_another_name(backend: Any, tmp_path: Any) -> None:
+    path = tmp_path / "marks"
+    path.touch()
+    running = worker(backend, burst=False)
+    with idle(running):
+        former = running.name
+        backend.broker.bury(former)
+        mark.delay(str(path), "ran")
+        until(lambda: path.read_text().split() == ["ran"])
+        assert running.name != former
+
+
+def test_jobs_that_come_when_the_worker_stops_go_back_at_no_charge(backend: Any) -> None:
+    result = add.delay(1, 2)
+    running = worker(backend)
+    running._membership.join(lambda: False)
+    turn = backend.broker.turn(running.name, limit=1)
+    running.stop()
+    running._listen(Heard(running.name, 1, turn))
+    running.run()
+    result.refresh()
+    assert (result.state, result.attempts) == (State.READY, 0)
+
+
+def test_jobs_that_came_under_a_former_name_are_left_to_others(backend: Any) -> None:
+    add.delay(1, 2)
+    running = worker(backend)
+    backend.broker.join("former")
+    running._listen(Heard("former", 1, backend.broker.turn("former", limit=1)))
+    assert not running._ledger
 
 
 def ids_of(results: list[Any]) -> list[str]:

@@ -1,30 +1,39 @@
 -- End attempts and take new jobs in one round trip: a busy worker needs nothing else.
--- keys: w s
+-- keys: w s ws
 -- args: prefix worker limit mode queue_count item_count most_unmirrored keep keep_failed
 -- include: time mark record place promote settle claim
 -- The rest: the queues (to serve in order when mode is "only", to leave out when it is "all"), then seven arguments
 -- for each ended attempt (include/settle.lua).
 -- Answers: "OK", "FENCED", or "SLOW" (no jobs, the mirror must catch up first), answers per attempt, jobs
 -- (include/claim.lua), number of jobs held, ms until it is worth while to ask again (-1: unless there is a wake-up).
+local function pass_on(prefix, queues)
+  for _, queue in ipairs(queues) do
+    if redis.call('EXISTS', prefix .. 'q:' .. queue) == 1 then wake(prefix, queue) end
+  end
+end
+
 begin_with_a_free_write(prefix)
 local now = now_ms()
 local queues, from = {}, first + tonumber(queue_count)
 for at = first, from - 1 do queues[#queues + 1] = ARGV[at] end
 local items = read_items(from, tonumber(item_count))
 local answers = settle(prefix, worker, now, items)
-if not redis.call('ZSCORE', w, worker) then return {'FENCED', answers, {}, 0, -1} end
+local wanted = tonumber(limit)
+local is_fenced = not redis.call('ZSCORE', w, worker)
+if wanted > 0 and (is_fenced or redis.call('SISMEMBER', ws, worker) == 1) then
+  -- It waited when it was struck off or told to stop: the marker that it has got is for somebody else.
+  pass_on(prefix, queues_of(prefix, mode, queues))
+  wanted = 0
+end
+if is_fenced then return {'FENCED', answers, {}, 0, -1} end
 local jobs = {}
-local is_slow = tonumber(limit) > 0 and redis.call('ZCARD', prefix .. 'd') > tonumber(most_unmirrored)
-if tonumber(limit) > 0 and not is_slow then
+local is_slow = wanted > 0 and redis.call('ZCARD', prefix .. 'd') > tonumber(most_unmirrored)
+if wanted > 0 and not is_slow then
   promote(prefix, now, 200)
   local served, found
-  jobs, served, found = claim(prefix, worker, now, tonumber(limit), mode, queues)
+  jobs, served, found = claim(prefix, worker, now, wanted, mode, queues)
   -- What is left wakes the next idle worker: one marker wakes one worker, who passes it on.
-  if found == tonumber(limit) then
-    for _, queue in ipairs(served) do
-      if redis.call('EXISTS', prefix .. 'q:' .. queue) == 1 then wake(prefix, queue) end
-    end
-  end
+  if found == wanted then pass_on(prefix, served) end
 end
 local next_due = redis.call('ZRANGE', s, 0, 0, 'WITHSCORES')
 local wait = is_slow and 200 or next_due[2] and math.max(0, tonumber(next_due[2]) - now) or -1

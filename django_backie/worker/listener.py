@@ -1,17 +1,20 @@
-"""Wait for jobs while the worker is idle, and take the first."""
+"""The thread that talks to Redis while the worker's own has other things to do.
+
+It waits for jobs while nothing is to be done, and fetches the next while much is.
+"""
 
 from __future__ import annotations
 
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..broker.listener import Listener
 from ..broker.redis import RedisBroker
-from ..broker.replies import Turn
+from ..broker.replies import Ending, Turn
 from ..exceptions import BrokerError
 from .options import WorkerOptions
 
@@ -22,12 +25,26 @@ PAUSE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """What came of waiting under a name for up to ``limit`` jobs; without a turn nobody knows what was taken."""
+class Wanted:
+    """Up to ``limit`` jobs under a name: at once, with endings to tell (or none: empty), or after a wake-up (None)."""
 
     worker: str
     limit: int
+    endings: Sequence[Ending] | None = None
+
+    @property
+    def is_wait(self) -> bool:
+        """Tell whether a wake-up comes first."""
+        return self.endings is None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of it; without a turn nobody knows what was taken."""
+
+    wanted: Wanted
     turn: Turn | None = None
+    error: BrokerError | None = None
 
 
 class ListenerThread:
@@ -38,41 +55,67 @@ class ListenerThread:
     """
 
     def __init__(self, broker: RedisBroker, options: WorkerOptions, put: Callable[[Any], None]) -> None:
-        self._listener = Listener(broker, options.queues, options.mode, LONGEST_BLOCK)
+        self._broker = broker
+        self._options = options
+        self._listener = Listener(broker, options.named_queues, options.mode, LONGEST_BLOCK)
         self._put = put
-        self._armed: queue.SimpleQueue[Heard | None] = queue.SimpleQueue()
+        self._line: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
         # Changed by the worker's thread alone.
-        self.is_armed = False
+        self._wanted: Wanted | None = None
         self._thread = threading.Thread(target=self._work, name="backie-listener", daemon=True)
+
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether something is wanted that the worker has not heard of yet."""
+        return self._wanted is not None
+
+    @property
+    def is_telling(self) -> bool:
+        """Tell whether it is about to tell endings, which nobody else must tell meanwhile."""
+        return self._wanted is not None and not self._wanted.is_wait
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
-    def arm(self, worker: str, limit: int) -> None:
-        """Wait for one marker, take up to so many jobs and put what was heard; does nothing while it waits already."""
-        if not self.is_armed:
-            self.is_armed = True
-            self._armed.put(Heard(worker, limit))
+    def want(self, wanted: Wanted) -> None:
+        """Get jobs and put what was heard; does nothing while something is wanted already."""
+        if self._wanted is None:
+            self._wanted = wanted
+            self._line.put(wanted)
 
     def heard(self) -> None:
         """Note that the worker has got what was put."""
-        self.is_armed = False
+        self._wanted = None
 
     def stop(self) -> None:
         """Let the thread end with its present block; nobody waits for it."""
-        self._armed.put(None)
+        self._line.put(None)
 
     def _work(self) -> None:
-        while (wanted := self._armed.get()) is not None:
-            heard = wanted
+        while (wanted := self._line.get()) is not None:
+            heard = Heard(wanted)
             try:
-                turn = self._listener.take(LONGEST_BLOCK, wanted.worker, wanted.limit)
-                heard = Heard(wanted.worker, wanted.limit, turn)
-            except Exception as error:
-                if not isinstance(error, BrokerError):
-                    logger.exception("listening failed")
+                heard = Heard(wanted, self._get(wanted))
+            except BrokerError as error:
+                heard = Heard(wanted, error=error)
+            except Exception:
+                logger.exception("listening failed")
+            if heard.turn is None and wanted.is_wait:
                 threading.Event().wait(PAUSE)
-            finally:
-                self._put(heard)
+            self._put(heard)
         self._listener.close()
+
+    def _get(self, wanted: Wanted) -> Turn | None:
+        if wanted.is_wait:
+            return self._listener.take(LONGEST_BLOCK, wanted.worker, wanted.limit)
+        return self.turn(wanted)
+
+    def turn(self, wanted: Wanted) -> Turn:
+        """Get jobs and tell endings at once, in the thread that calls.
+
+        Raises:
+            BrokerUnavailable: no answer; jobs may have been given all the same.
+        """
+        queues, mode = self._options.named_queues, self._options.mode
+        return self._broker.turn(wanted.worker, wanted.endings or (), wanted.limit, queues, mode)

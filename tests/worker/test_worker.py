@@ -18,7 +18,7 @@ from django_backie.exceptions import BrokerUnavailable
 from django_backie.worker.attempt import Attempt, Finished
 from django_backie.worker.board import Board
 from django_backie.worker.executor import Executor
-from django_backie.worker.listener import Heard
+from django_backie.worker.listener import Heard, Wanted
 from django_backie.worker.membership import Membership
 from django_backie.worker.options import WorkerOptions, worker_name
 from django_backie.worker.pools.loop import LoopPool
@@ -82,7 +82,7 @@ def idle(running: Worker) -> Iterator[None]:
     thread = threading.Thread(target=running.run)
     thread.start()
     try:
-        until(lambda: running._listener.is_armed)
+        until(lambda: running._turns.listener.is_busy)
         yield
     finally:
         running.stop()
@@ -127,10 +127,35 @@ def test_jobs_whose_way_to_an_idle_worker_broke_run_all_the_same(backend: Any, t
 
         with mock.patch.object(Listener, "take", broken):
             mark.delay(str(path), "first")
-            until(lambda: path.read_text().split() == ["first"] and running._listener.is_armed)
+            until(lambda: path.read_text().split() == ["first"] and running._turns.listener.is_busy)
             mark.delay(str(path), "second")
             until(lambda: path.read_text().split() == ["first", "second"])
         assert cut.is_set()
+
+
+@pytest.mark.parametrize("is_lost", ["request", "reply", ""])
+def test_jobs_are_fetched_while_others_run_and_run_once_though_the_way_breaks(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any, is_lost: str
+) -> None:
+    path = tmp_path / "marks"
+    mark.delay_many([(str(path), str(number)) for number in range(600)])
+    turn, calls = RedisBroker.turn, Counter[str]()
+
+    def breaking(broker: RedisBroker, *arguments: Any) -> Any:
+        calls[threading.current_thread().name] += 1
+        breaks = threading.current_thread().name == "backie-listener" and calls["backie-listener"] == 2
+        if breaks and is_lost == "request":
+            raise BrokerUnavailable("cut off")
+        answer = turn(broker, *arguments)
+        if breaks and is_lost == "reply":
+            raise BrokerUnavailable("cut off")
+        return answer
+
+    monkeypatch.setattr(RedisBroker, "turn", breaking)
+    worker(backend, threads=2).run()
+    assert calls["backie-listener"] > 1
+    assert Counter(path.read_text().split()) == {str(number): 1 for number in range(600)}
+    assert Counter(found.record.state for found in backend.broker.take(1000)) == {State.SUCCESSFUL: 600}
 
 
 def test_an_idle_worker_that_was_fenced_goes_on_under_another_name(backend: Any, tmp_path: Any) -> None:
@@ -151,7 +176,7 @@ def test_jobs_that_come_when_the_worker_stops_go_back_at_no_charge(backend: Any)
     running._membership.join(lambda: False)
     turn = backend.broker.turn(running.name, limit=1)
     running.stop()
-    running._listen(Heard(running.name, 1, turn))
+    running._turns.heard(Heard(Wanted(running.name, 1), turn))
     running.run()
     result.refresh()
     assert (result.state, result.attempts) == (State.READY, 0)
@@ -161,7 +186,7 @@ def test_jobs_that_came_under_a_former_name_are_left_to_others(backend: Any) -> 
     add.delay(1, 2)
     running = worker(backend)
     backend.broker.join("former")
-    running._listen(Heard("former", 1, backend.broker.turn("former", limit=1)))
+    running._turns.heard(Heard(Wanted("former", 1), backend.broker.turn("former", limit=1)))
     assert not running._ledger
 
 

@@ -1,0 +1,191 @@
+"""What a worker says to the broker, and when: tell what has ended, ask for jobs, or wait until some come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ..broker.redis import RedisBroker
+from ..broker.replies import Lease, Turn
+from ..clock import Clock
+from ..exceptions import BrokerError
+from .appetite import Appetite
+from .ledger import Ledger
+from .listener import Heard, ListenerThread, Wanted
+from .membership import Membership
+from .options import WorkerOptions
+from .outage import MirrorLag, Outage
+from .pools.both import STALE_BACKLOG, Pools
+from .stopping import Stopping
+
+BEAT, FLUSH_AFTER = 1.0, 0.01
+MOST_ENDINGS = 500
+
+
+class Owner(Protocol):
+    """What the turns need of their worker."""
+
+    def start_leases(self, leases: list[Lease]) -> None:
+        """Hand leased jobs to the pools."""
+
+    def rejoin(self) -> None:
+        """Go on under a new name."""
+
+
+class Turns:
+    """One conversation: of turns and waits there is one at a time that takes jobs, and one that tells endings.
+
+    A turn is made by the worker's own thread where nothing else is to be done meanwhile, and by the listener's where
+    the pools have work.
+    """
+
+    def __init__(
+        self,
+        owner: Owner,
+        broker: RedisBroker,
+        options: WorkerOptions,
+        membership: Membership,
+        ledger: Ledger,
+        pools: Pools,
+        stopping: Stopping,
+        put: Callable[[Heard], None],
+        clock: Clock,
+    ) -> None:
+        self._owner = owner
+        self._broker = broker
+        self._options = options
+        self._membership = membership
+        self._ledger = ledger
+        self._pools = pools
+        self._stopping = stopping
+        self._clock = clock
+        self.listener = ListenerThread(broker, options, put)
+        self.appetite = Appetite(options, clock)
+        self._outage = Outage(broker.address)
+        self._mirror_lag = MirrorLag()
+        self.last = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether a worker that has nothing in hand has nothing to come either."""
+        if self.listener.is_telling:
+            return False
+        if self._stopping.has_begun or self.appetite.retirement.is_due:
+            return True
+        return self._options.burst and not self.appetite.maybe_ready and not self._mirror_lag
+
+    def patience(self) -> float:
+        """Return how many seconds to wait at most for something to happen before the next look."""
+        if self._outage.pause:
+            return self._outage.pause
+        if not self.listener.is_telling and (self._ledger.endings or self._wants_jobs):
+            ready_to_flush = not self._ledger.endings or self._pools.backlog == 0
+            return 0.0 if ready_to_flush else FLUSH_AFTER
+        if self._pools.backlog or self._stopping.has_interrupted:
+            return STALE_BACKLOG / 2
+        nearest = min(self.appetite.due_at, self._stopping.ends_at) - self._clock.monotonic()
+        return max(0.001, min(BEAT, nearest))
+
+    @property
+    def _wants_jobs(self) -> bool:
+        return self.appetite.maybe_ready and self._room() > 0
+
+    def _room(self) -> int:
+        if self._stopping.has_begun or not self._membership.is_sure:
+            return 0
+        backlog = self._pools.backlog
+        return self.appetite.room(self._ledger.occupancy, backlog, is_listening=self.listener.is_busy)
+
+    def take_if_due(self) -> None:
+        """Tell what has ended and ask for jobs, where it is time for that."""
+        if self.listener.is_telling:
+            return
+        now = self._clock.monotonic()
+        flush = self._ledger.endings and (self._pools.backlog == 0 or now - self.last >= FLUSH_AFTER)
+        # Nothing but a turn tells a worker whose lease is not sure whether it has lapsed.
+        if not (flush or self._wants_jobs or (not self._membership.is_sure and now - self.last >= BEAT)):
+            return
+        self.last = now
+        limit = self.appetite.bite(self._room())
+        wanted = Wanted(self._membership.name, limit, self._ledger.endings[:MOST_ENDINGS])
+        if limit and self._pools.backlog:
+            # The server and the pools work at the same time.
+            self.listener.want(wanted)
+        else:
+            self._take(wanted)
+
+    def _take(self, wanted: Wanted) -> None:
+        try:
+            turn = self.listener.turn(wanted)
+        except BrokerError as error:
+            self._failed(error)
+        else:
+            self.last = self._clock.monotonic()
+            self._answered(wanted, turn)
+
+    def heard(self, heard: Heard) -> None:
+        """Start what the listener has brought."""
+        self.listener.heard()
+        if heard.error and not heard.wanted.is_wait:
+            self._failed(heard.error)
+        elif heard.turn is None or heard.wanted.worker != self._membership.name:
+            self.appetite.maybe_ready = True
+        elif heard.wanted.is_wait:
+            self._woken(heard.turn, heard.wanted.limit)
+        else:
+            self._answered(heard.wanted, heard.turn)
+
+    def _failed(self, error: BrokerError) -> None:
+        self._outage.goes_on(error)
+        self.appetite.maybe_ready = True
+        if self._stopping.is_abort:
+            self._ledger.endings.clear()
+
+    def _answered(self, wanted: Wanted, turn: Turn) -> None:
+        self._outage.is_over()
+        self._ledger.told(turn.answers)
+        self._start(turn, wanted.limit, wanted.limit)
+        self._repair(turn.held)
+        self._rest(turn)
+
+    def _woken(self, turn: Turn, limit: int) -> None:
+        # While it waited there may have become less room than it had.
+        room = self._room()
+        self._ledger.decline(turn.leases[room:])
+        self._start(turn, limit, room)
+        # Where Redis counts more than this worker knows of, only a turn with nobody listening can tell why.
+        self.appetite.maybe_ready |= turn.held > len(self._ledger)
+        self._rest(turn)
+
+    def _start(self, turn: Turn, limit: int, room: int) -> None:
+        if turn.fenced:
+            self._owner.rejoin()
+            self.appetite.maybe_ready = True
+            return
+        self._owner.start_leases(turn.leases[:room])
+        self.appetite.fed(turn, limit)
+        if limit:
+            self._mirror_lag.note(is_slow=turn.slow)
+        elif self._mirror_lag:
+            self.appetite.maybe_ready = True
+
+    def _repair(self, held: int) -> None:
+        """Start jobs whose lease was lost on the way here: Redis counts more than this worker knows of."""
+        if held <= len(self._ledger) or self.listener.is_busy:
+            return
+        try:
+            leases = self._broker.held(self._membership.name)
+        except BrokerError as error:
+            self._failed(error)
+        else:
+            self._owner.start_leases(self._ledger.unknown(leases))
+
+    def _rest(self, turn: Turn) -> None:
+        """Let the listener wait where nothing more is to be had."""
+        if self.appetite.maybe_ready or self._stopping.has_begun or self._options.burst or turn.slow:
+            return
+        if room := self._room():
+            self.listener.want(Wanted(self._membership.name, room))
+        elif not self.listener.is_busy:
+            # With no room it would take the marker of a job from those who have.
+            self.appetite.maybe_ready = True

@@ -55,6 +55,13 @@ def blocking_client(url: str, longest: float) -> redis.Redis:
     return _client(url, socket_timeout=longest + BLOCKING_MARGIN, retry=Retry(NoBackoff(), 0))
 
 
+def single_connection(url: str) -> redis.Connection:
+    """Return a connection outside of any pool, for who sends and reads at different times."""
+    client = _client(url, socket_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0), single_connection_client=True)
+    assert client.connection is not None  # noqa: S101 - such a client has one
+    return client.connection
+
+
 def address(url: str) -> str:
     """Return where a URL points, without its credentials."""
     parts = urlsplit(url)

@@ -31,8 +31,7 @@ class Listener:
             BrokerUnavailable: the connection broke; jobs may have been given all the same.
         """
         script = scripts.load("turn")
-        named = self._broker._turn_arguments(worker, limit, self._queues, self._mode)
-        arguments = script.arguments(self._broker.keys, [*self._queues], {"item_count": 0, **named})
+        arguments = self._broker.turn_arguments(worker, (), limit, self._queues, self._mode)
         with translated(self._broker.config.url):
             # The server goes on to the second as soon as the first lets go: it saves a round trip where it counts most.
             pipeline = self._client.pipeline(transaction=False)

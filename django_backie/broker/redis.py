@@ -100,22 +100,33 @@ class RedisBroker:
         mode: QueueMode = "all",
     ) -> Turn:
         """End attempts and take up to ``limit`` new jobs, in one round trip."""
+        rest, named = self._turn_parts(worker, endings, limit, queues, mode)
+        return replies.turn(self._run("turn", rest, **named))
+
+    def turn_arguments(
+        self, worker: str, endings: Sequence[Ending], limit: int, queues: Sequence[str], mode: QueueMode
+    ) -> tuple[Any, ...]:
+        """Return keys and arguments of the script of a turn, for who sends it by himself."""
+        rest, named = self._turn_parts(worker, endings, limit, queues, mode)
+        return scripts.load("turn").arguments(self.keys, rest, named)
+
+    def _turn_parts(
+        self, worker: str, endings: Sequence[Ending], limit: int, queues: Sequence[str], mode: QueueMode
+    ) -> tuple[list[Any], dict[str, Any]]:
         rest: list[Any] = [*queues]
         for ending in endings:
             rest += ending.arguments()
-        named = self._turn_arguments(worker, limit, queues, mode)
-        return replies.turn(self._run("turn", rest, item_count=len(endings), **named))
-
-    def _turn_arguments(self, worker: str, limit: int, queues: Sequence[str], mode: QueueMode) -> dict[str, Any]:
-        return {
+        named = {
             "prefix": self.keys.prefix,
             "worker": worker,
             "limit": limit,
             "mode": mode,
             "queue_count": len(queues),
+            "item_count": len(endings),
             "most_unmirrored": self.most_unmirrored,
             **self._keep,
         }
+        return rest, named
 
     def stopping(self, workers: Sequence[str]) -> int:
         """Note that workers are stopping; none of their jobs is charged should they be killed. Answer how many."""

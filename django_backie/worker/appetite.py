@@ -37,9 +37,13 @@ class Appetite:
         self.pace.forget()
         self._is_yielding = self.maybe_ready = True
 
-    def room(self, occupancy: Occupancy, backlog: int, *, is_listening: bool) -> int:
-        """Return how many jobs there is room for; while the listener waits it is the listener who takes them."""
-        room = max(0, self.retirement.room(self.pace.room(occupancy.threads, occupancy.loop, backlog)))
+    def room(self, occupancy: Occupancy, backlog: int, coming: int = 0, *, is_listening: bool) -> int:
+        """Return how many jobs there is room for beside those that are coming.
+
+        While the listener waits it is the listener who takes them.
+        """
+        room = self.pace.room(occupancy.threads, occupancy.loop, backlog, coming)
+        room = max(0, self.retirement.room(room))
         if is_listening:
             # But of what falls due nobody hears until a turn has looked.
             return min(room, 1) if self._is_due else 0
@@ -51,6 +55,7 @@ class Appetite:
 
     def fed(self, turn: Turn, limit: int) -> None:
         """Learn from what came where up to ``limit`` jobs were asked for."""
+        self.retirement.take(len(turn.leases))
         self._is_yielding = False
         self.due_at = NEVER if turn.next_due is None else self._clock.monotonic() + turn.next_due
         if limit:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..broker.asking import Asking
 from ..broker.listener import Listener
 from ..broker.redis import RedisBroker
 from ..broker.replies import Ending, Turn
@@ -58,6 +59,7 @@ class ListenerThread:
         self._broker = broker
         self._options = options
         self._listener = Listener(broker, options.named_queues, options.mode, LONGEST_BLOCK)
+        self._asking = Asking(broker, options.named_queues, options.mode)
         self._put = put
         self._line: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
         # Changed by the worker's thread alone.
@@ -79,8 +81,16 @@ class ListenerThread:
         self._thread.start()
 
     def want(self, wanted: Wanted) -> None:
-        """Get jobs and put what was heard; does nothing while something is wanted already."""
+        """Get jobs and put what was heard; does nothing while something is wanted already.
+
+        What is wanted at once is sent at once: this thread may not get the interpreter before the pools are idle.
+
+        Raises:
+            BrokerUnavailable: it could not be sent.
+        """
         if self._wanted is None:
+            if wanted.endings is not None:
+                self._asking.ask(wanted.worker, wanted.endings, wanted.limit)
             self._wanted = wanted
             self._line.put(wanted)
 
@@ -105,11 +115,12 @@ class ListenerThread:
                 threading.Event().wait(PAUSE)
             self._put(heard)
         self._listener.close()
+        self._asking.close()
 
     def _get(self, wanted: Wanted) -> Turn | None:
         if wanted.is_wait:
             return self._listener.take(LONGEST_BLOCK, wanted.worker, wanted.limit)
-        return self.turn(wanted)
+        return self._asking.answer()
 
     def turn(self, wanted: Wanted) -> Turn:
         """Get jobs and tell endings at once, in the thread that calls.

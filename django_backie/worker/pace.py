@@ -5,7 +5,7 @@ from __future__ import annotations
 from .options import WorkerOptions
 
 AHEAD = 0.05
-MOST_AHEAD = 100
+MOST_AHEAD = 200
 SMOOTHING = 0.2
 
 
@@ -38,14 +38,16 @@ class Pace:
         """Return how many jobs may wait for a thread."""
         return min(MOST_AHEAD, int(AHEAD * self._threads / self._run_time))
 
-    def room(self, for_threads: int, for_loop: int, backlog: int) -> int:
+    def room(self, for_threads: int, for_loop: int, backlog: int, coming: int = 0) -> int:
         """Return how many jobs may be leased, given those for threads and loop, and those that wait for a thread.
+
+        ``coming`` are leased and not opened yet: of the kind that came last.
 
         Of what kind the next jobs are is not known: there must be room for them whichever they are.
         """
         loop_room = self._async - for_loop
         if self._only_async:
-            return loop_room
-        if backlog > self.ahead() // 2:
+            return loop_room - coming
+        if backlog + coming > self.ahead() // 2:
             return 0
-        return min(self._threads + self.ahead() - for_threads, loop_room)
+        return min(self._threads + self.ahead() - for_threads - coming, loop_room)

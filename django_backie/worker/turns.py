@@ -63,6 +63,7 @@ class Turns:
         self.appetite = Appetite(options, clock)
         self._outage = Outage(broker.address)
         self._mirror_lag = MirrorLag()
+        self._has_doubts = False
         self.last = 0.0
 
     @property
@@ -90,11 +91,15 @@ class Turns:
     def _wants_jobs(self) -> bool:
         return self.appetite.maybe_ready and self._room() > 0
 
-    def _room(self) -> int:
+    def _room(self, coming: int = 0) -> int:
         if self._stopping.has_begun or not self._membership.is_sure:
             return 0
         backlog = self._pools.backlog
-        return self.appetite.room(self._ledger.occupancy, backlog, is_listening=self.listener.is_busy)
+        return self.appetite.room(self._ledger.occupancy, backlog, coming, is_listening=self.listener.is_busy)
+
+    def _wanted(self, coming: int = 0) -> Wanted:
+        limit = self.appetite.bite(self._room(coming))
+        return Wanted(self._membership.name, limit, self._ledger.endings[:MOST_ENDINGS])
 
     def take_if_due(self) -> None:
         """Tell what has ended and ask for jobs, where it is time for that."""
@@ -106,16 +111,12 @@ class Turns:
         if not (flush or self._wants_jobs or (not self._membership.is_sure and now - self.last >= BEAT)):
             return
         self.last = now
-        limit = self.appetite.bite(self._room())
-        wanted = Wanted(self._membership.name, limit, self._ledger.endings[:MOST_ENDINGS])
-        if limit and self._pools.backlog:
-            # The server and the pools work at the same time.
-            self.listener.want(wanted)
-        else:
-            self._take(wanted)
-
-    def _take(self, wanted: Wanted) -> None:
+        wanted = self._wanted()
         try:
+            if wanted.limit and self._pools.backlog and not self._has_doubts:
+                # The server and the pools work at the same time.
+                self.listener.want(wanted)
+                return
             turn = self.listener.turn(wanted)
         except BrokerError as error:
             self._failed(error)
@@ -137,41 +138,59 @@ class Turns:
 
     def _failed(self, error: BrokerError) -> None:
         self._outage.goes_on(error)
-        self.appetite.maybe_ready = True
+        self._has_doubts = self.appetite.maybe_ready = True
         if self._stopping.is_abort:
             self._ledger.endings.clear()
 
     def _answered(self, wanted: Wanted, turn: Turn) -> None:
         self._outage.is_over()
         self._ledger.told(turn.answers)
-        self._start(turn, wanted.limit, wanted.limit)
-        self._repair(turn.held)
-        self._rest(turn)
+        if self._learn(turn, wanted.limit):
+            self._ask_ahead(turn)
+            self._owner.start_leases(turn.leases)
+            self._repair(turn.held)
+            self._rest(turn)
 
     def _woken(self, turn: Turn, limit: int) -> None:
         # While it waited there may have become less room than it had.
         room = self._room()
-        self._ledger.decline(turn.leases[room:])
-        self._start(turn, limit, room)
-        # Where Redis counts more than this worker knows of, only a turn with nobody listening can tell why.
-        self.appetite.maybe_ready |= turn.held > len(self._ledger)
-        self._rest(turn)
+        if self._learn(turn, limit):
+            self._ledger.decline(turn.leases[room:])
+            self._owner.start_leases(turn.leases[:room])
+            # Where Redis counts more than this worker knows of, only a turn with nobody listening can tell why.
+            self.appetite.maybe_ready |= turn.held > len(self._ledger)
+            self._rest(turn)
 
-    def _start(self, turn: Turn, limit: int, room: int) -> None:
+    def _learn(self, turn: Turn, limit: int) -> bool:
+        """Note what a turn tells of the next ones; answer whether this worker's name still stands."""
         if turn.fenced:
             self._owner.rejoin()
             self.appetite.maybe_ready = True
-            return
-        self._owner.start_leases(turn.leases[:room])
+            return False
         self.appetite.fed(turn, limit)
         if limit:
             self._mirror_lag.note(is_slow=turn.slow)
         elif self._mirror_lag:
             self.appetite.maybe_ready = True
+        return True
+
+    def _ask_ahead(self, turn: Turn) -> None:
+        """Ask for the next jobs before these are opened: the server has them ready when the pools have run dry."""
+        if self._has_doubts or not self.appetite.maybe_ready or turn.held > len(self._ledger) + len(turn.leases):
+            return
+        wanted = self._wanted(coming=len(turn.leases))
+        if wanted.limit:
+            try:
+                self.listener.want(wanted)
+            except BrokerError as error:
+                self._failed(error)
 
     def _repair(self, held: int) -> None:
         """Start jobs whose lease was lost on the way here: Redis counts more than this worker knows of."""
-        if held <= len(self._ledger) or self.listener.is_busy:
+        if self.listener.is_busy:
+            return
+        self._has_doubts = False
+        if held <= len(self._ledger):
             return
         try:
             leases = self._broker.held(self._membership.name)

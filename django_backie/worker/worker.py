@@ -138,7 +138,6 @@ class Worker:
 
     def start_leases(self, leases: list[Lease]) -> None:
         """Hand leased jobs to the pools; what cannot be run at all ends here."""
-        self._turns.appetite.retirement.take(len(leases))
         opened: list[Attempt] = []
         unopened: list[Finished] = []
         for lease in leases:

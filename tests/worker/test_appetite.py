@@ -91,3 +91,24 @@ def test_nothing_taken_ahead_after_giving_way(appetite: Appetite) -> None:
     appetite.give_way()
 
     assert room(appetite) == 3
+
+
+def test_what_is_coming_takes_its_room(appetite: Appetite) -> None:
+    for _ in range(100):
+        appetite.pace.ran(0.0001)
+
+    assert appetite.room(Occupancy(), 0, 100, is_listening=False) == 100
+    assert appetite.room(Occupancy(), 0, 101, is_listening=False) == 0
+
+
+def test_async_jobs_that_are_coming_take_the_room_of_the_loop(appetite: Appetite) -> None:
+    appetite.pace.came(40, 40)
+
+    assert appetite.room(Occupancy(), 0, 40, is_listening=False) == 60
+
+
+def test_jobs_count_for_the_retirement_as_soon_as_they_have_come(clock: StandingClock) -> None:
+    appetite = Appetite(WorkerOptions(threads=8, max_jobs=10), clock)
+    appetite.fed(turn(7), 7)
+
+    assert appetite.bite(room(appetite)) == 3

@@ -67,7 +67,8 @@ def test_it_gets_one_thing_at_a_time_until_the_worker_has_heard(broker: RedisBro
     thread.stop()
 
 
-def test_endings_are_told_at_once_and_nobody_else_may_tell_them_meanwhile(broker: RedisBroker) -> None:
+def test_endings_are_told_at_once_and_nobody_else_may_tell_them_meanwhile(redis_url: str, namespace: str) -> None:
+    broker = RedisBroker(Config(alias="default", url=redis_url, namespace=namespace))
     broker.join(WORKER)
     broker.enqueue(jobs("ab"))
     (first,) = broker.turn(WORKER, limit=1).leases
@@ -83,12 +84,22 @@ def test_endings_are_told_at_once_and_nobody_else_may_tell_them_meanwhile(broker
     assert turn is not None
     assert (turn.answers, [lease.id for lease in turn.leases]) == (["OK"], ["b"])
     assert not thread.is_telling
+    broker.erase(["a", "b"])
 
 
-def test_what_broke_on_the_way_is_put_with_the_endings_that_were_to_be_told(namespace: str) -> None:
+def test_what_cannot_be_sent_is_not_waited_for(namespace: str) -> None:
     away = RedisBroker(Config(alias="default", url="unix:///nowhere/redis.sock", namespace=namespace))
+    thread = listener.ListenerThread(away, WorkerOptions(), lambda heard: None)
+    with pytest.raises(BrokerUnavailable):
+        thread.want(Wanted(WORKER, 1, ()))
+
+    assert not thread.is_busy
+
+
+def test_an_answer_that_was_lost_is_put_with_what_was_to_be_told(broker: RedisBroker) -> None:
     inbox: queue.SimpleQueue[Heard] = queue.SimpleQueue()
-    thread = listener.ListenerThread(away, WorkerOptions(), inbox.put)
+    thread = listener.ListenerThread(broker, WorkerOptions(), inbox.put)
+    thread._asking = _Lost()  # type: ignore[assignment]
     thread.start()
     wanted = Wanted(WORKER, 1, ())
     thread.want(wanted)
@@ -96,6 +107,19 @@ def test_what_broke_on_the_way_is_put_with_the_endings_that_were_to_be_told(name
     thread.stop()
 
     assert (heard.wanted, heard.turn, type(heard.error)) == (wanted, None, BrokerUnavailable)
+
+
+class _Lost:
+    """Takes every question and answers none."""
+
+    def ask(self, *arguments: Any) -> None:
+        """Take it."""
+
+    def answer(self) -> Any:
+        raise BrokerUnavailable("cut off")
+
+    def close(self) -> None:
+        """Nothing to close."""
 
 
 @pytest.mark.parametrize(

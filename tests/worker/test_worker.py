@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 
+from django_backie.broker.asking import Asking
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import RedisBroker
 from django_backie.core.states import State
@@ -139,21 +140,25 @@ def test_jobs_are_fetched_while_others_run_and_run_once_though_the_way_breaks(
 ) -> None:
     path = tmp_path / "marks"
     mark.delay_many([(str(path), str(number)) for number in range(600)])
-    turn, calls = RedisBroker.turn, Counter[str]()
+    ask, answer, calls = Asking.ask, Asking.answer, Counter[str]()
 
-    def breaking(broker: RedisBroker, *arguments: Any) -> Any:
-        calls[threading.current_thread().name] += 1
-        breaks = threading.current_thread().name == "backie-listener" and calls["backie-listener"] == 2
-        if breaks and is_lost == "request":
+    def asked(asking: Asking, *arguments: Any) -> None:
+        calls["asked"] += 1
+        if calls["asked"] == 2 and is_lost == "request":
             raise BrokerUnavailable("cut off")
-        answer = turn(broker, *arguments)
-        if breaks and is_lost == "reply":
-            raise BrokerUnavailable("cut off")
-        return answer
+        ask(asking, *arguments)
 
-    monkeypatch.setattr(RedisBroker, "turn", breaking)
+    def answered(asking: Asking) -> Any:
+        calls["answered"] += 1
+        if calls["answered"] == 2 and is_lost == "reply":
+            answer(asking)
+            raise BrokerUnavailable("cut off")
+        return answer(asking)
+
+    monkeypatch.setattr(Asking, "ask", asked)
+    monkeypatch.setattr(Asking, "answer", answered)
     worker(backend, threads=2).run()
-    assert calls["backie-listener"] > 1
+    assert calls["answered"] > 1
     assert Counter(path.read_text().split()) == {str(number): 1 for number in range(600)}
     assert Counter(found.record.state for found in backend.broker.take(1000)) == {State.SUCCESSFUL: 600}
 

@@ -1,0 +1,62 @@
+"""A turn in two halves: the question is sent now, the answer is read later, by another thread perhaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import redis
+
+from . import replies, scripts
+from .connection import single_connection, translated
+from .redis import QueueMode, RedisBroker
+from .replies import Ending, Turn
+
+
+class Asking:
+    """One question at a time, on a connection of its own that is made with the first."""
+
+    def __init__(self, broker: RedisBroker, queues: Sequence[str], mode: QueueMode) -> None:
+        self._broker = broker
+        self._queues = tuple(queues)
+        self._mode = mode
+        self._connection: redis.Connection | None = None
+        self._asked: tuple[str, Sequence[Ending], int] = ("", (), 0)
+
+    def ask(self, worker: str, endings: Sequence[Ending], limit: int) -> None:
+        """Send a turn as ``RedisBroker.turn`` makes it, and do not wait.
+
+        Raises:
+            BrokerUnavailable: the question could not be sent; perhaps it has come through all the same.
+        """
+        script = scripts.load("turn")
+        arguments = self._broker.turn_arguments(worker, endings, limit, self._queues, self._mode)
+        with translated(self._broker.config.url):
+            if self._connection is None:
+                self._connection = single_connection(self._broker.config.url)
+            self._asked = (worker, endings, limit)
+            self._connection.send_command(  # type: ignore[no-untyped-call]
+                "EVALSHA", script.sha, len(script.keys), *arguments
+            )
+
+    def answer(self) -> Turn:
+        """Wait for the answer to what was asked last.
+
+        Raises:
+            BrokerUnavailable: no answer; the turn may have been made all the same.
+        """
+        assert self._connection is not None  # noqa: S101 - somebody has asked
+        with translated(self._broker.config.url):
+            try:
+                return replies.turn(self._connection.read_response())
+            except redis.exceptions.NoScriptError:
+                # Nothing was done; a turn by the broker teaches the server the script.
+                return self._broker.turn(*self._asked, self._queues, self._mode)
+            except BaseException:
+                # An answer that comes too late must not be taken for that to the next question.
+                self._connection.disconnect()  # type: ignore[no-untyped-call]
+                raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.disconnect()  # type: ignore[no-untyped-call]

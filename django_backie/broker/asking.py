@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import redis
 
 from . import replies, scripts
-from .connection import single_connection, translated
+from .connection import single_client, translated
 from .redis import QueueMode, RedisBroker
 from .replies import Ending, Turn
 
@@ -19,7 +20,7 @@ class Asking:
         self._broker = broker
         self._queues = tuple(queues)
         self._mode = mode
-        self._connection: redis.Connection | None = None
+        self._client: redis.Redis | None = None
         self._asked: tuple[str, Sequence[Ending], int] = ("", (), 0)
 
     def ask(self, worker: str, endings: Sequence[Ending], limit: int) -> None:
@@ -31,12 +32,10 @@ class Asking:
         script = scripts.load("turn")
         arguments = self._broker.turn_arguments(worker, endings, limit, self._queues, self._mode)
         with translated(self._broker.config.url):
-            if self._connection is None:
-                self._connection = single_connection(self._broker.config.url)
+            if self._client is None:
+                self._client = single_client(self._broker.config.url)
             self._asked = (worker, endings, limit)
-            self._connection.send_command(  # type: ignore[no-untyped-call]
-                "EVALSHA", script.sha, len(script.keys), *arguments
-            )
+            self._connection.send_command("EVALSHA", script.sha, len(script.keys), *arguments)
 
     def answer(self) -> Turn:
         """Wait for the answer to what was asked last.
@@ -44,7 +43,6 @@ class Asking:
         Raises:
             BrokerUnavailable: no answer; the turn may have been made all the same.
         """
-        assert self._connection is not None  # noqa: S101 - somebody has asked
         with translated(self._broker.config.url):
             try:
                 return replies.turn(self._connection.read_response())
@@ -53,10 +51,16 @@ class Asking:
                 return self._broker.turn(*self._asked, self._queues, self._mode)
             except BaseException:
                 # An answer that comes too late must not be taken for that to the next question.
-                self._connection.disconnect()  # type: ignore[no-untyped-call]
+                self._connection.disconnect()
                 raise
 
     def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            self._connection.disconnect()  # type: ignore[no-untyped-call]
+        if self._client is not None:
+            self._client.close()
+
+    @property
+    def _connection(self) -> Any:
+        # Of the client's own methods none sends and reads apart.
+        assert self._client is not None  # noqa: S101 - somebody has asked
+        return self._client.connection

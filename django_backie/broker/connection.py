@@ -55,11 +55,9 @@ def blocking_client(url: str, longest: float) -> redis.Redis:
     return _client(url, socket_timeout=longest + BLOCKING_MARGIN, retry=Retry(NoBackoff(), 0))
 
 
-def single_connection(url: str) -> redis.Connection:
-    """Return a connection outside of any pool, for who sends and reads at different times."""
-    client = _client(url, socket_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0), single_connection_client=True)
-    assert client.connection is not None  # noqa: S101 - such a client has one
-    return client.connection
+def single_client(url: str) -> redis.Redis:
+    """Return a client with one connection, for who sends and reads at different times."""
+    return _client(url, socket_timeout=TIMEOUT, retry=Retry(NoBackoff(), 0), single_connection_client=True)
 
 
 def address(url: str) -> str:

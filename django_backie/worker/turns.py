@@ -113,7 +113,7 @@ class Turns:
         self.last = now
         wanted = self._wanted()
         try:
-            if wanted.limit and self._pools.backlog and not self._has_doubts:
+            if wanted.limit and self._pools.backlog and not (self.listener.is_busy or self._has_doubts):
                 # The server and the pools work at the same time.
                 self.listener.want(wanted)
                 return
@@ -130,7 +130,7 @@ class Turns:
         if heard.error and not heard.wanted.is_wait:
             self._failed(heard.error)
         elif heard.turn is None or heard.wanted.worker != self._membership.name:
-            self.appetite.maybe_ready = True
+            self._has_doubts = self.appetite.maybe_ready = True
         elif heard.wanted.is_wait:
             self._woken(heard.turn, heard.wanted.limit)
         else:

@@ -197,6 +197,7 @@ def test_stopping_is_noted(broker: RedisBroker) -> None:
 
 def test_idle_workers_are_still_woken(broker: RedisBroker) -> None:
     broker.join(WORKER)
+    broker.turn(WORKER)
     broker.enqueue([job("a")])
     listener = Listener(broker, [], "all", longest=5.0)
     with full(broker):

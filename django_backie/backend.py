@@ -12,17 +12,19 @@ from django.apps import apps
 from django.core.checks import CheckMessage, Error
 from django.db import connections
 
-from . import compat, enqueue, outbox, registry, result
+from . import compat, control, enqueue, outbox, registry, result
 from .base_backend import BackieBackend
 from .broker.redis import RedisBroker, broker_for
 from .calls import Call, key_of, named_arguments
 from .core import ids
+from .core.cancellation import Cancellation
 from .core.job import Job
 from .core.options import Durability
 from .enqueue import Parcel
 from .exceptions import (
     BrokerUnavailable,
     ConfigurationError,
+    TooEarly,
     UnknownTask,
     UnreadableBody,
 )
@@ -67,6 +69,18 @@ class RedisBackend(BackieBackend):
         if found is None or found.backend != self.alias:
             raise compat.TaskResultDoesNotExist(result_id)
         return found
+
+    def cancel(self, job_id: str, reason: str = "") -> Cancellation:
+        """Cancel a job; see ``TaskResult.cancel``."""
+        if self._in_transaction(job_id) is not None:
+            msg = f"the transaction that makes job {job_id} is open here: roll it back, or cancel after the commit"
+            raise TooEarly(msg)
+        for database in self.config.databases if ids.is_id(job_id) else ():
+            if outbox.find(job_id, database) is not None:
+                report = control.cancel([job_id], using=database, reason=reason)
+                return _ANSWERS["OK" if report.done else "ASKED" if report.asked else "ENDED"]
+        # The row is the mirror's to make, or there is none.
+        return _ANSWERS[self.broker.cancel([job_id], reason)[0]]
 
     def _take_in(self, task: Task[..., Any], calls: Sequence[Call], durability: Durability) -> list[TaskResult[Any]]:
         self._require_database(task, durability)
@@ -189,6 +203,14 @@ class RedisBackend(BackieBackend):
             if entry is not None:
                 return result.fresh(task_of(entry.job), entry.job)
         return None
+
+
+_ANSWERS = {
+    "OK": Cancellation.DONE,
+    "ASKED": Cancellation.ASKED,
+    "ENDED": Cancellation.REFUSED,
+    "GONE": Cancellation.REFUSED,
+}
 
 
 def task_of(job: Job) -> Task[..., Any]:

@@ -18,6 +18,7 @@ from . import cleansing, compat, conf, registry
 from .calls import Call, named_arguments
 from .clock import SYSTEM
 from .core import codec, ids
+from .core.cancellation import Cancellation
 from .core.job import Job
 from .core.options import Durability
 from .core.signer import Signer
@@ -131,6 +132,10 @@ class BackieBackend(compat.BaseTaskBackend):
         return configuration_messages(self.alias, self.options)
 
     def _take_in(self, task: Task[..., Any], calls: Sequence[Call], durability: Any) -> list[TaskResult[Any]]:
+        raise NotImplementedError
+
+    def cancel(self, job_id: str, reason: str = "") -> Cancellation:
+        """Cancel a job; see ``TaskResult.cancel``."""
         raise NotImplementedError
 
     def submit_as(self, task: Task[..., Any], calls: Sequence[Call], keys: Sequence[str]) -> None:

@@ -31,19 +31,24 @@ logger = logging.getLogger("django_backie")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Which jobs an action has changed, and which it refused, each with the reason."""
+    """Which jobs an action has changed, and which it refused, each with the reason.
+
+    ``asked`` are running jobs that were asked to end.
+    """
 
     done: tuple[str, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
+    asked: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class _Tally:
     done: list[str] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
 
     def report(self) -> Report:
-        return Report(tuple(self.done), tuple(self.refused))
+        return Report(tuple(self.done), tuple(self.refused), tuple(self.asked))
 
 
 def retry(ids: Iterable[str], *, using: str = "default") -> Report:
@@ -89,7 +94,7 @@ def _revive(broker: RedisBroker, rows: list[Job], using: str, tally: _Tally) -> 
 
 
 def cancel(ids: Iterable[str], *, using: str = "default", reason: str = "") -> Report:
-    """Cancel jobs that wait; a running one is refused.
+    """Cancel jobs that wait; ask those that run to end, whoever asks first gives the reason.
 
     Raises:
         BrokerUnavailable: Redis is down; nothing was changed.
@@ -161,7 +166,7 @@ def _change_waiting(
         lost = [row for row in rows if answers[str(row.pk)] == "GONE" and row.state in WAITING and row.body]
         if lost:
             answers |= _brought_back(lost, using, broker, verb)
-        is_written = _mirror([row for row in rows if answers[str(row.pk)] == "OK"], using, broker)
+        is_written = _mirror([row for row in rows if answers[str(row.pk)] in {"OK", "ASKED"}], using, broker)
         for row in rows:
             _settle(row, using, answers[str(row.pk)], state, reason, tally, is_written=is_written)
     return tally.report()
@@ -201,6 +206,9 @@ def _brought_back(rows: list[Job], using: str, broker: RedisBroker, verb: _Verb)
 
 
 def _settle(row: Job, using: str, answer: str, state: State, reason: str, tally: _Tally, *, is_written: bool) -> None:
+    if answer == "ASKED":
+        tally.asked.append(str(row.pk))
+        return
     brought_back = answer == "READY" and state is State.READY and row.state != State.READY
     if answer == "OK" or brought_back:
         if brought_back or not is_written:

@@ -81,6 +81,10 @@ class WouldNeverEnd(BackieError, RuntimeError):
     """Somebody waits for a job that cannot begin before the waiting is over."""
 
 
+class TooEarly(BackieError, RuntimeError):
+    """A job cannot be cancelled before the transaction that makes it is committed."""
+
+
 class Verdict(BackieError):
     """Raised by a task to say what becomes of its job. ``reason`` is shown to people."""
 
@@ -110,6 +114,11 @@ class Snooze(Verdict):
 
 class Cancel(Verdict):
     """End the job as cancelled: it must not go on."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        # Where nobody has said why, the job bears no reason, and not what stands above.
+        self.args = (reason,)
 
 
 class Discard(Verdict):

@@ -20,6 +20,8 @@ from . import bulk
 from .broker.redis import Restored
 from .broker.replies import Arrival
 from .bulk import Row, Values
+from .clock import SYSTEM
+from .core.cancellation import wish_of
 from .core.ids import is_id
 from .core.job import Job, Packed
 from .core.states import FINAL, WAITING, State
@@ -175,12 +177,13 @@ def restore(ids: Sequence[str], using: str, bring_back: BringBack) -> int:
 
     The rows stay locked meanwhile, as in ``relay``: a job that has run and been mirrored in between would run again.
     Their versions are raised, lest a snapshot from before the loss that is still on its way end a job that now waits.
+    One that was asked to cancel while it ran does not run again: it ends here.
     """
     if not ids:
         return 0
     lost = _unfinished(using).filter(pk__in=ids).exclude(body="")
     with transaction.atomic(using=using):
-        rows = _locked(lost, using)
+        rows = _without_unwanted(_locked(lost, using), using)
         prefetch_related_objects(rows, "attempts")
         versions = bring_back([restored(row) for row in rows]) if rows else []
         brought_back = [row for row, version in zip(rows, versions, strict=True) if version]
@@ -188,6 +191,29 @@ def restore(ids: Sequence[str], using: str, bring_back: BringBack) -> int:
             row.version = version - 1
         _model()._default_manager.using(using).bulk_update(brought_back, ["version"])
     return len(brought_back)
+
+
+def _without_unwanted(rows: list[Any], using: str) -> list[Any]:
+    """Cancel rows whose jobs were asked to cancel while they ran; return the others."""
+    wishes = {row.pk: wish_of(row.state, row.reason) for row in rows}
+    unwanted = [row for row in rows if wishes[row.pk] is not None]
+    now = SYSTEM.now()
+    for row in unwanted:
+        row.state, row.reason, row.finished_at = State.CANCELLED, wishes[row.pk], moment(now)
+        row.attempt = max(row.attempt - 1, 0)
+        row.version = max(row.version + 1, round(now * 1000))
+    if unwanted:
+        columns = ["state", "reason", "finished_at", "attempt", "version"]
+        _model()._default_manager.using(using).bulk_update(unwanted, columns)
+    return [row for row in rows if wishes[row.pk] is None]
+
+
+def unwanted(using: str, backend: str) -> Iterator[list[tuple[str, int, str]]]:
+    """Yield pages of id, version and reason of running jobs that were asked to cancel."""
+    rows = _model()._default_manager.using(using).filter(state=State.RUNNING, backend=backend)
+    for page in _pages(rows, "version", "reason"):
+        wishes = [(str(job_id), version, wish_of(State.RUNNING, reason)) for _, job_id, version, reason in page]
+        yield [(job_id, version, wish) for job_id, version, wish in wishes if wish is not None]
 
 
 def _unfinished(using: str) -> Any:

@@ -10,9 +10,12 @@ from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from asgiref.sync import sync_to_async
+
 from . import compat
 from .clock import SYSTEM
 from .core import jsonic
+from .core.cancellation import Cancellation
 from .core.job import Job
 from .core.states import State
 from .exceptions import Cancelled, NotYet, WorkerLost, WouldNeverEnd
@@ -86,6 +89,27 @@ class TaskResult(compat.TaskResult, Generic[R]):  # type: ignore[misc, type-arg]
                 break
             await asyncio.sleep(pause)
         return self
+
+    def cancel(self, reason: str = "") -> Cancellation:
+        """Cancel the job: at once where it waits; where it runs, ask it to end.
+
+        One that runs ends as cancelled when it notices (``context.cancelled``; async code is interrupted), and does
+        not run again, whatever happens to it or its worker. If it succeeds before it notices, it has succeeded.
+        The reason (200 characters) is kept; where several ask, it is the first one's.
+
+        Raises:
+            TooEarly: the transaction that makes the job is open here.
+            BrokerUnavailable: Redis is down; nothing was changed.
+        """
+        backend: Any = self.task.get_backend()
+        answer: Cancellation = backend.cancel(self.id, reason)
+        if answer is not Cancellation.REFUSED:
+            self.refresh()
+        return answer
+
+    async def acancel(self, reason: str = "") -> Cancellation:
+        """See ``cancel``."""
+        return await sync_to_async(self.cancel, thread_sensitive=True)(reason)
 
     def copy(self, other: Any) -> None:
         """Show what another handle of the same job shows."""
@@ -218,6 +242,14 @@ def errors_of(attempts: Iterable[Mapping[str, Any]], state: State, reason: str) 
 def cancellation(reason: str) -> Any:
     """Return a cancellation as django.tasks shows errors."""
     return _error(Cancelled, reason or "cancelled")
+
+
+def show_cancellation(result: TaskResult[Any], reason: str, finished: Any) -> None:
+    """Let a handle show that its job was cancelled while it waited."""
+    object.__setattr__(result, "state", State.CANCELLED)
+    object.__setattr__(result, "status", _STATUS[State.CANCELLED])
+    object.__setattr__(result, "finished_at", finished)
+    result.errors.append(cancellation(reason))
 
 
 def set_return_value(result: TaskResult[Any], text: str) -> None:

@@ -12,6 +12,7 @@ from .bulk import Row, Values
 from .cleansing import STARS
 from .compat import DEFAULT_TASK_QUEUE_NAME
 from .core import codec
+from .core.cancellation import as_asked
 from .core.job import Job
 from .core.states import State
 from .exceptions import UnreadableBody, WorkerLost
@@ -97,17 +98,18 @@ class Rows:
         record, time = snapshot.record, self._values.time
         last: Mapping[str, Any] = record.attempts[-1] if record.attempts else {}
         error = _error_of(last, record)
+        due = None if record.is_asked_to_cancel else record.due
         return {
             "id": self._values.id(snapshot.id),
             "state": record.state.value,
-            "reason": record.reason[:LONGEST_REASON] if record.reason != "recovered" else "",
+            "reason": _reason_of(record)[:LONGEST_REASON],
             "result": str(last.get("v", "")) if record.state is State.SUCCESSFUL else "",
             "error_class": str(error.get("c", ""))[:LONGEST_CLASS],
             "error_message": str(error.get("m", ""))[:LONGEST_MESSAGE],
             "attempt": record.attempt,
             "crashes": record.crashes,
             "worker": record.worker[:LONGEST_WORKER],
-            "run_after": time(self._reader.run_after(snapshot) if record.due is None else record.due),
+            "run_after": time(self._reader.run_after(snapshot) if due is None else due),
             "started_at": time(record.first_started),
             "last_attempted_at": time(record.last_attempted),
             "finished_at": time(record.ended),
@@ -156,6 +158,12 @@ def _place(body: str) -> tuple[str, int]:
     except (UnreadableBody, ValueError):
         return DEFAULT_TASK_QUEUE_NAME, 0
     return queue.replace("\x00", "")[:LONGEST_QUEUE], max(-MOST_PRIORITY, min(MOST_PRIORITY, priority))
+
+
+def _reason_of(record: Record) -> str:
+    if record.is_asked_to_cancel:
+        return as_asked(record.reason)
+    return record.reason if record.reason != "recovered" else ""
 
 
 def _error_of(last: Mapping[str, Any], record: Record) -> Mapping[str, Any]:

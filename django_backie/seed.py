@@ -13,13 +13,14 @@ from typing import Any
 from . import compat
 from .backend import RedisBackend
 from .broker.fifo import Fifo
-from .clock import SYSTEM
 from .duties.base import Bell
 from .duties.rota import perform
-from .exceptions import BrokerError, InvalidOption
+from .exceptions import InvalidOption
 from .task_definition import Task
 from .worker import worker
 from .worker.board import Board
+from .worker.children import Child
+from .worker.leases import TICK, Leases
 from .worker.options import WorkerOptions, worker_name
 from .worker.report import configure_logging, log_finished
 
@@ -67,8 +68,9 @@ class Worker:
         queues = (self._task.queue_name,) if self._task else ()
         options = WorkerOptions(threads=self._threads, queues=queues, burst=burst)
         board = Board(options.threads + options.async_concurrency)
-        self._worker = worker.Worker(self._backend, options, worker_name(), board, log_finished)
-        with _stopping_on_signals(self._worker), _helpers(self._backend, self._worker, board):
+        name = worker_name()
+        self._worker = worker.Worker(self._backend, options, name, board, log_finished)
+        with _stopping_on_signals(self._worker), _helpers(self._backend, name, board):
             self._worker.run()
 
     def stop(self) -> None:
@@ -80,8 +82,9 @@ class Worker:
 def run_in_thread(backend: RedisBackend, options: WorkerOptions) -> int:
     """Run one worker in the calling thread, without children and signals; return its exit code."""
     board = Board(options.threads + options.async_concurrency)
-    runner = worker.Worker(backend, options, worker_name(), board, log_finished)
-    with _stopping_on_signals(runner), _helpers(backend, runner, board):
+    name = worker_name()
+    runner = worker.Worker(backend, options, name, board, log_finished)
+    with _stopping_on_signals(runner), _helpers(backend, name, board):
         runner.run()
     return 3 if runner.handed_back else 0
 
@@ -106,23 +109,18 @@ def _stopping_on_signals(runner: worker.Worker) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _helpers(backend: RedisBackend, runner: worker.Worker, board: Board) -> Iterator[None]:
-    """Renew the lease and do the duties in threads: there is no parent that would."""
+def _helpers(backend: RedisBackend, name: str, board: Board) -> Iterator[None]:
+    """Do in threads what a parent would, and the duties: there is no parent."""
     stop, bell = threading.Event(), Bell()
-    interval = backend.config.lease / 3
+    leases, child = Leases(backend.broker), Child(1, board, name=name)
 
-    def renew() -> None:
-        pause = interval
-        while not stop.wait(pause):
-            pause = min(interval, 1.0)
-            asked, name = SYSTEM.monotonic(), runner.name
-            with contextlib.suppress(BrokerError):
-                if backend.broker.renew({name: board.started()})[name]:
-                    board.renewed(asked)
-                pause = interval
+    def care() -> None:
+        while not stop.wait(min(TICK, backend.config.lease / 3)):
+            leases.renew([child])
+            leases.tick([child])
 
     threads = [
-        threading.Thread(target=renew, name="backie-renew", daemon=True),
+        threading.Thread(target=care, name="backie-leases", daemon=True),
         threading.Thread(target=perform, args=(backend, bell), name="backie-duties", daemon=True),
     ]
     for thread in threads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +13,12 @@ import redis
 
 from django_backie.duties.mirror import Mirror
 from django_backie.worker.board import Board
+from django_backie.worker.children import Child
+from django_backie.worker.leases import Leases
 from django_backie.worker.options import WorkerOptions, worker_name
 from django_backie.worker.worker import Worker
+
+from .lifecycle.conftest import until
 
 
 class StandingClock:
@@ -40,6 +45,40 @@ def drain(backend: Any, **options: Any) -> Worker:
     )
     worker.run()
     return worker
+
+
+@contextmanager
+def working(backend: Any, **values: Any) -> Iterator[Worker]:
+    """Let a worker and its parent work meanwhile."""
+    options = WorkerOptions(**{"burst": False, "threads": 1, "grace": 0.0, **values})
+    board = Board(options.threads + options.async_concurrency)
+    name = worker_name()
+    running = Worker(backend, options, name, board, lambda finished: None)
+    child = Child(1, board, pid=1, name=name)
+    ended = threading.Event()
+
+    def supervise() -> None:
+        leases = Leases(backend.broker)
+        while not ended.wait(0.02):
+            leases._next_tick = 0.0
+            leases.tick([child])
+
+    threads = [threading.Thread(target=target) for target in (running.run, supervise)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield running
+    finally:
+        running.stop()
+        threads[0].join(timeout=20)
+        ended.set()
+        threads[1].join(timeout=20)
+
+
+def ended(result: Any) -> Any:
+    """Return the handle of a job once it has ended."""
+    until(lambda: result.refresh() or result.state.is_final)
+    return result
 
 
 def mirror(backend: Any) -> None:

@@ -28,10 +28,11 @@ LAYERS: list[list[set[str]]] = [
     [{"enqueue"}, {"result"}, {"registry"}, {"calls"}, {"task_options"}],
     [{"task_definition"}],
     [{"base_task"}, {"base_backend", "plan"}],
+    [{"control"}],
     [{"backend"}],
     [{"hooks"}, {"timetables"}],
     [{"worker"}, {"duties"}],
-    [{"control"}, {"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],
+    [{"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],
     [{"seed"}, {"checks", "apps"}, {"admin", "templatetags"}, {"testing"}, {"chaos"}],
     [{"management"}],
 ]

@@ -7,15 +7,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from django_backie import control
 from django_backie.broker.redis import RedisBroker, Restored
+from django_backie.core.cancellation import wish_of
 from django_backie.core.states import State
 from django_backie.exceptions import BrokerUnavailable
 from django_backie.models import Job
 
 from .app.tasks import add, fail
-from .helpers import drain, empty, mirror
+from .helpers import drain, empty, lease, mirror
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -198,3 +200,85 @@ def test_what_a_retry_has_done_is_told_though_redis_goes_away_meanwhile(
 
     assert report.done == (first.id,)
     assert [job_id for job_id, _ in report.refused] == [second.id]
+
+
+def test_a_running_job_is_asked_to_end_and_its_row_says_so_at_once(backend: Any) -> None:
+    job, other = add.delay(1, 2), add.delay(3, 4)
+    lease(backend)
+    mirror(backend)
+
+    report = control.cancel([job.id], reason="wrong month")
+    assert (report.done, report.refused, report.asked) == ((), (), (job.id,))
+    row = row_of(job)
+    assert (row.state, wish_of(row.state, row.reason), row.run_after) == (State.RUNNING, "wrong month", None)
+    assert wish_of(row_of(other).state, row_of(other).reason) is None
+    control.cancel([job.id], reason="second")
+    assert wish_of(State.RUNNING, row_of(job).reason) == "wrong month"
+
+
+def test_a_running_job_is_asked_though_its_row_shows_it_as_ready(backend: Any) -> None:
+    job = add.delay(1, 2)
+    lease(backend)
+
+    assert control.cancel([job.id], reason="wrong month").asked == (job.id,)
+    assert row_of(job).state == State.RUNNING
+
+
+def test_an_asking_that_cannot_be_read_back_is_told_and_mirrored_later(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = add.delay(1, 2)
+    lease(backend)
+
+    def down(*_: Any) -> None:
+        raise BrokerUnavailable
+
+    with monkeypatch.context() as cut:
+        cut.setattr(RedisBroker, "inspect", down)
+        assert control.cancel([job.id], reason="wrong month").asked == (job.id,)
+    mirror(backend)
+    assert wish_of(State.RUNNING, row_of(job).reason) == "wrong month"
+
+
+def test_the_time_for_which_a_running_job_was_planned_stays_in_its_row(backend: Any) -> None:
+    job = add.using(run_after=timedelta(hours=1)).delay(1, 2)
+    mirror(backend)
+    planned = row_of(job).run_after
+    control.run_now([job.id])
+    lease(backend)
+    control.cancel([job.id])
+
+    assert row_of(job).run_after == planned
+
+
+def test_a_job_that_was_asked_runs_again_when_a_person_wants_it(backend: Any) -> None:
+    job = add.delay(1, 2)
+    (held,) = lease(backend)
+    control.cancel([job.id], reason="wrong month")
+    backend.broker.bury("host:1.0:abcd.0", [held.id])
+    mirror(backend)
+    assert (row_of(job).state, row_of(job).reason) == (State.CANCELLED, "wrong month")
+
+    assert control.retry([job.id]).done == (job.id,)
+    drain(backend)
+    mirror(backend)
+    assert (row_of(job).state, row_of(job).reason, row_of(job).result) == (State.SUCCESSFUL, "", "3")
+
+
+def test_a_running_job_cannot_be_made_due(backend: Any) -> None:
+    job = add.delay(1, 2)
+    lease(backend)
+    control.cancel([job.id])
+
+    assert control.run_now([job.id]).refused == ((job.id, "it is running"),)
+
+
+def test_the_command_tells_what_was_cancelled_and_what_was_asked(backend: Any, capsys: Any) -> None:
+    running = add.delay(1, 2)
+    lease(backend)
+    waiting = add.delay(3, 4)
+    call_command("backie", "cancel", running.id, waiting.id, reason="wrong month")
+
+    assert capsys.readouterr().out.splitlines() == [f"{waiting.id} done", f"{running.id} asked to end"]
+    assert row_of(waiting).reason == "wrong month"
+    assert wish_of(State.RUNNING, row_of(running).reason) == "wrong month"

@@ -479,6 +479,70 @@ def test_another_server_than_before_loses_what_has_ended_by_the_rows(
     assert "Redis had 1 job(s) back that have ended by 'default'" in caplog.text
 
 
+def running(backend: Any, job: Job) -> None:
+    """Let a worker take a job, somebody ask it to cancel, and the row say so."""
+    push(backend, job)
+    backend.broker.join("w")
+    backend.broker.turn("w", limit=1)
+    backend.broker.cancel([job.id], "wrong month")
+    Mirror(backend).tick()
+
+
+def test_a_running_job_that_was_asked_to_cancel_does_not_come_back_after_a_loss(backend: Any) -> None:
+    clock = FakeClock(time.time())
+    duty = settled(backend, clock)
+    asked, other = make_job(), make_job()
+    running(backend, asked)
+    push(backend, other)
+    Mirror(backend).tick()
+    late = row_of(asked).version
+    wipe(backend)
+    duty.tick()
+
+    assert (ready(backend), backend.broker.missing([asked.id])) == ([other.id], [asked.id])
+    found = row_of(asked)
+    assert (found.state, found.reason, found.attempt) == (State.CANCELLED, "wrong month", 0)
+    assert found.finished_at is not None
+    assert found.version > late
+    duty.tick()
+    assert backend.broker.missing([asked.id]) == [asked.id]
+
+
+def test_another_server_than_before_that_has_forgotten_the_asking_is_told_again(
+    backend: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    duty = settled(backend, FakeClock(time.time()))
+    job, client, keys = make_job(), backend.broker.client, backend.broker.keys
+    push(backend, job)
+    backend.broker.join("w")
+    backend.broker.turn("w", limit=1)
+    before = client.hget(keys["h"], job.id)
+    backend.broker.cancel([job.id], "wrong month")
+    Mirror(backend).tick()
+    client.hset(keys["h"], job.id, before)  # as a replica has it that was promoted without the last writes
+    client.delete(keys["a"])
+    backend.broker.keep("another")
+    duty.tick()
+
+    assert [request.reason for request in backend.broker.asked("w")] == ["wrong month"]
+    assert backend.broker.tick().asked.keys() == {"w"}
+    assert "Redis had forgotten that 1 job(s) are to be cancelled" in caplog.text
+
+
+def test_another_server_than_before_that_has_a_later_state_keeps_it(backend: Any) -> None:
+    duty = settled(backend, FakeClock(time.time()))
+    job = make_job()
+    running(backend, job)
+    backend.broker.bury("w")
+    assert backend.broker.restore([outbox.restored(row_of(job))], revive=True) == [0], "its row is older than its end"
+    version = backend.broker.inspect([job.id])[job.id].record.version
+    backend.broker.restore([replace(outbox.restored(row_of(job)), version=version)], revive=True)
+    backend.broker.keep("another")
+    duty.tick()
+
+    assert ready(backend) == [job.id]
+
+
 @pytest.mark.parametrize("databases", [("default", "other"), ()], ids=["mirrored", "without a mirror"])
 def test_on_another_server_than_before_half_of_a_change_is_put_right(
     backend: Any, databases: tuple[str, ...], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

@@ -16,13 +16,14 @@ from django.db import transaction
 
 from django_backie import compat, result
 from django_backie.broker.replies import Record
+from django_backie.core.cancellation import Cancellation
 from django_backie.core.job import Job
 from django_backie.core.states import State
-from django_backie.exceptions import Cancelled, NotYet, WorkerLost, WouldNeverEnd
+from django_backie.exceptions import Cancelled, NotYet, TooEarly, WorkerLost, WouldNeverEnd
 from django_backie.result import TaskResult, normalise
 from tests.app.tasks import add, fail
 from tests.contract_tasks import note
-from tests.helpers import StandingClock, drain
+from tests.helpers import StandingClock, drain, mirror
 
 JOB = Job(id="0199aaaa-0000-7000-8000-000000000000", task=note.job_name, queue="default", created=1_700_000_000.25)
 
@@ -111,6 +112,47 @@ def test_errors_of_all_attempts_are_kept_in_order() -> None:
     found = result.from_record(note, JOB, Record(State.FAILED, attempt=3, attempts=attempts))
     assert [error.exception_class for error in found.errors] == [ValueError, WorkerLost, KeyError]
     assert (found.attempts, found.worker_ids) == (3, ["worker1", "worker2", "worker3"])
+
+
+# Cancel
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+@pytest.mark.parametrize("durability", ["outbox", "commit", "now"])
+def test_a_waiting_job_is_cancelled_at_once(backend: Any, durability: Any) -> None:
+    handle = add.using(durability=durability).delay(1, 2)
+    assert handle.cancel("wrong month") is Cancellation.DONE
+    assert handle.state is State.CANCELLED
+    assert handle.errors[-1].traceback.strip().endswith("Cancelled: wrong month")
+    assert drain(backend).handed_back == 0
+    handle.refresh()
+    assert handle.state is State.CANCELLED
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_an_ended_job_refuses_to_be_cancelled(backend: Any) -> None:
+    handle = add.delay(1, 2)
+    drain(backend)
+    assert handle.cancel() is Cancellation.REFUSED
+    mirror(backend)
+    assert handle.cancel() is Cancellation.REFUSED
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_job_of_an_open_transaction_cannot_be_cancelled_yet(backend: Any) -> None:
+    with transaction.atomic():
+        handle = add.delay(1, 2)
+        with pytest.raises(TooEarly, match=f"the transaction that makes job {handle.id} is open here"):
+            handle.cancel()
+    assert handle.cancel() is Cancellation.DONE
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_job_that_never_was_refuses_to_be_cancelled(backend: Any) -> None:
+    with transaction.atomic():
+        handle = add.delay(1, 2)
+        transaction.set_rollback(True)
+    assert handle.cancel() is Cancellation.REFUSED
 
 
 def test_a_cancellation_is_an_error_with_its_reason() -> None:

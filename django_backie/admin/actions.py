@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from .. import control
+from ..core.states import State
 from ..exceptions import BrokerError
 from ..models import Job
 from . import audit, databases, display
@@ -59,7 +60,7 @@ class JobActions:
 
     @admin.action(permissions=[CANCEL.permission], description=gettext_lazy("Cancel selected jobs…"))
     def cancel_jobs(self, request: HttpRequest, queryset: QuerySet[Job]) -> TemplateResponse | None:
-        """Cancel waiting jobs; more than one only after a second look."""
+        """Cancel waiting jobs, ask running ones to end; more than one only after a second look."""
         jobs = chosen_jobs(request, queryset)
         if len(jobs) > 1 and "confirmed" not in request.POST:
             return self._confirmation(request, jobs)
@@ -68,6 +69,7 @@ class JobActions:
 
     def _confirmation(self, request: HttpRequest, jobs: list[Job]) -> TemplateResponse:
         eligible = [job for job in jobs if CANCEL.applies_to(job.state)]
+        running_count = sum(job.state == State.RUNNING for job in eligible)
         request.current_app = self.admin_site.name
         context = {
             **self.admin_site.each_context(request),
@@ -82,6 +84,8 @@ class JobActions:
             # With "all that match" the address holds the choice: Django refuses a thousand fields.
             "selected": request.POST.getlist(helpers.ACTION_CHECKBOX_NAME),
             "eligible_count": len(eligible),
+            "waiting_count": len(eligible) - running_count,
+            "running_count": running_count,
             "other_count": len(jobs) - len(eligible),
             "shown": eligible[:SHOWN],
             "more_count": max(len(eligible) - SHOWN, 0),
@@ -116,8 +120,9 @@ def perform(request: HttpRequest, jobs: list[Job], alias: str, verb: Verb, reaso
         text = _("Redis cannot be reached, so nothing was changed: %(error)s")
         messages.error(request, text % {"error": error})
         return
-    done = set(report.done)
-    audit.record(request, [job for job in jobs if str(job.pk) in done], verb.name, verb.log_message(reason))
+    for ids, is_asked in ((set(report.done), False), (set(report.asked), True)):
+        changed = [job for job in jobs if str(job.pk) in ids]
+        audit.record(request, changed, verb.name, verb.log_message(reason, is_asked=is_asked))
     tell(request, verb, report)
 
 
@@ -125,6 +130,8 @@ def tell(request: HttpRequest, verb: Verb, report: control.Report) -> None:
     """Show how many jobs were done and why the others were not."""
     if report.done:
         messages.success(request, verb.done % {"count": len(report.done)})
+    if report.asked:
+        messages.success(request, verb.asked % {"count": len(report.asked)})
     for reason, count in Counter(str(reason) for _id, reason in report.refused).most_common(5):
         text = ngettext(
             "%(count)s job was left as it is: %(reason)s",

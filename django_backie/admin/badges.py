@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.db.models import TextChoices
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import pgettext
 
+from ..core.cancellation import wish_of
 from ..core.states import State
-from ..models import JobState, Outcome
+from ..models import Job, JobState, Outcome
 
 # Outlines in a box of 12 by 12; stroked, unless the class says otherwise.
 _SHAPES = {
@@ -70,6 +72,13 @@ def state_badge(state: str) -> SafeString:
     """Return a job's state: shape and word."""
     tone, shape = _STATES.get(state, UNKNOWN)  # type: ignore[call-overload]
     return _badge(tone, shape, label(JobState, state))
+
+
+def job_badge(job: Job) -> SafeString:
+    """Return a job's state; of one that runs, and was asked to cancel, that it is about to end."""
+    if wish_of(job.state, job.reason) is not None:
+        return _badge("warn", "slash", pgettext("job state", "cancelling"))
+    return state_badge(job.state)
 
 
 def outcome_badge(outcome: str) -> SafeString:

@@ -22,7 +22,7 @@ class JobColumns:
     @admin.display(description=gettext_lazy("state"))
     def state_badge(self, job: Job) -> SafeString:
         """Return the state as shape and word."""
-        return badges.state_badge(job.state)
+        return badges.job_badge(job)
 
     @admin.display(description=gettext_lazy("task"))
     def task_name(self, job: Job) -> SafeString:

@@ -13,6 +13,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from ..core.cancellation import wish_of
 from ..core.states import State
 from ..models import Attempt, Job
 from . import badges, display, timeline, timing, values
@@ -58,7 +59,7 @@ def context(job: Job, list_url: str, *, payload: bool) -> dict[str, Any]:
     life = timeline.spans(job, attempts, now, are_cut=are_cut)
     return {
         "job": job,
-        "badge": badges.state_badge(job.state),
+        "badge": badges.job_badge(job),
         "notice": notice(job),
         "facts": facts(job, list_url, now),
         "life": timeline.bars(life),
@@ -119,6 +120,9 @@ def notice(job: Job) -> str:
     """Return why a job stands where it stands, where that is not plain from its state."""
     if job.state == State.BLOCKED:
         return _("This job is blocked: %(reason)s") % {"reason": job.reason or _("no reason given")}
+    if (wish := wish_of(job.state, job.reason)) is not None:
+        asked = _("This job was asked to end: %(reason)s") % {"reason": wish}
+        return asked if wish else _("This job was asked to end.")
     if job.state == State.CANCELLED and job.reason:
         return _("This job was cancelled: %(reason)s") % {"reason": job.reason}
     return job.reason

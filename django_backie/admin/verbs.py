@@ -18,7 +18,8 @@ class Verb:
     """One thing that may be done to jobs.
 
     ``name`` is its function in ``control`` and its place in addresses. ``states`` decide where a button is
-    shown; the last word on each job has ``control``, which sees Redis.
+    shown; the last word on each job has ``control``, which sees Redis. ``asked`` and ``asked_logged`` are the words for
+    jobs that run, and end when they notice.
     """
 
     name: str
@@ -29,6 +30,8 @@ class Verb:
     done: Any
     logged: Any
     takes_reason: bool = False
+    asked: Any = ""
+    asked_logged: Any = ""
 
     def applies_to(self, state: str) -> bool:
         """Tell whether a job in this state can be asked to do so."""
@@ -40,9 +43,9 @@ class Verb:
         report: control.Report = getattr(control, self.name)(ids, using=using, **options)
         return report
 
-    def log_message(self, reason: str) -> str:
+    def log_message(self, reason: str, *, is_asked: bool = False) -> str:
         """Return what the job's history says."""
-        return f"{self.logged} {reason}".strip()
+        return f"{self.asked_logged if is_asked else self.logged} {reason}".strip()
 
 
 RETRY = Verb(
@@ -58,10 +61,16 @@ CANCEL = Verb(
     name="cancel",
     action="cancel_jobs",
     permission="cancel_job",
-    states=WAITING,
+    states=WAITING | {State.RUNNING},
     button=pgettext_lazy("button", "Cancel job"),
     done=ngettext_lazy("%(count)s job was cancelled.", "%(count)s jobs were cancelled.", "count"),
     logged=_("Cancelled."),
+    asked=ngettext_lazy(
+        "%(count)s running job was asked to end; it is cancelled as soon as it notices.",
+        "%(count)s running jobs were asked to end; they are cancelled as soon as they notice.",
+        "count",
+    ),
+    asked_logged=_("Asked to end."),
     takes_reason=True,
 )
 RUN_NOW = Verb(

@@ -16,6 +16,7 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``x``                 zset     ended jobs of a namespace without a mirror, by expiry
 ``e``                 zset     tombstones of erased jobs, by expiry
 ``g``                 zset     failed and cancelled jobs that have left Redis, by the version of their end; ten minutes
+``a``                 zset     workers of whose jobs some were asked to cancel, by the last asking; a hint to look
 ``qs``                set      names of the queues
 ``k:<queue>``, ``k``  zset     wake-up markers of one queue, of all queues
 ``kn``                zset     wake-up marker for workers that exclude queues: there is a new queue

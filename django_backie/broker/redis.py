@@ -15,7 +15,7 @@ from ..core.job import Packed
 from . import replies, scripts
 from .connection import address, command_client, translated
 from .keys import Keys
-from .replies import Arrival, Ending, Lease, Snapshot, Ticked, Turn
+from .replies import Arrival, Ending, Lease, Request, Snapshot, Ticked, Turn
 
 # A script blocks the server while it runs.
 MOST_AT_ONCE = 1000
@@ -162,7 +162,7 @@ class RedisBroker:
             interval=round(interval * 1000),
             **self._keep,
         )
-        return Ticked(*map(int, answer))
+        return replies.ticked(answer)
 
     def take(self, limit: int, offset: int = 0) -> list[Snapshot]:
         """Return jobs that changed since they were mirrored; they stay marked until ``done``."""
@@ -194,10 +194,14 @@ class RedisBroker:
         return replies.inspected(ids, self._run("inspect", [*ids])) if ids else {}
 
     def cancel(self, ids: Sequence[str], reason: str = "") -> list[str]:
-        """Cancel waiting jobs; answer for each ``OK``, ``RUNNING``, ``ENDED`` or ``GONE``."""
+        """Cancel waiting jobs, ask running ones to end; answer for each ``OK``, ``ASKED``, ``ENDED`` or ``GONE``."""
         reason = " ".join(reason.split()).replace("|", "/")[:200]
         answers = self._run("cancel", [*ids], prefix=self.keys.prefix, reason=reason, **self._keep)
         return list(answers)
+
+    def asked(self, worker: str) -> list[Request]:
+        """Return the attempts of a worker whose jobs were asked to cancel."""
+        return replies.requests(self._run("asked", [], prefix=self.keys.prefix, worker=worker))
 
     def hasten(self, ids: Sequence[str]) -> list[str]:
         """Make waiting jobs ready now; answer for each ``OK``, ``READY``, ``RUNNING``, ``ENDED`` or ``GONE``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple
 
@@ -41,6 +41,11 @@ class Record(NamedTuple):
     due: float | None = None
     reason: str = ""
     attempts: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def is_asked_to_cancel(self) -> bool:
+        """Tell whether the job runs and was asked to cancel: at the time of ``due``, for the reason of ``reason``."""
+        return self.state is State.RUNNING and self.due is not None
 
     @property
     def last_attempted(self) -> float | None:
@@ -125,13 +130,25 @@ class Snapshot(NamedTuple):
     record: Record
 
 
+class Request(NamedTuple):
+    """An attempt that was asked to end: its job is to be cancelled."""
+
+    id: str
+    token: int
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """What one tick did."""
+    """What one tick did.
+
+    ``asked`` are the workers of whose jobs some were asked to cancel, each with a number that grows with every asking.
+    """
 
     buried: int
     recovered: int
     promoted: int
+    asked: Mapping[str, int] = field(default_factory=dict)
 
 
 def notes(history: str) -> tuple[dict[str, Any], ...]:
@@ -178,6 +195,19 @@ def leases(flat: Sequence[Any]) -> list[Lease]:
         Lease(job_id, int(token), int(attempt), int(crashes), body, int(first) / 1000, history)
         for job_id, token, attempt, crashes, body, first, history in _rows(flat, 7)
     ]
+
+
+def requests(flat: Sequence[Any]) -> list[Request]:
+    """Return the attempts of ``asked.lua``."""
+    return [Request(job_id, int(token), reason) for job_id, token, reason in _rows(flat, 3)]
+
+
+def ticked(answer: Sequence[Any]) -> Ticked:
+    """Return the answer of ``tick.lua``."""
+    buried, recovered, promoted, asked = answer
+    return Ticked(
+        int(buried), int(recovered), int(promoted), {worker: int(float(number)) for worker, number in _rows(asked, 2)}
+    )
 
 
 def snapshots(flat: Sequence[Any]) -> list[Snapshot]:

@@ -121,7 +121,7 @@ class Transition(NamedTuple):
 
 
 def decide(job: Job, attempt: int, outcome: Outcome, dice: float) -> Transition:  # noqa: PLR0911 - one an outcome
-    """Return what follows from an outcome; the only place where this is decided.
+    """Return what follows from an outcome; the only place where this is decided, but for a cancellation (``heed``).
 
     ``attempt`` counts from 1 and does not include attempts that were handed back or lost in a crash.
     """
@@ -151,6 +151,15 @@ def _failed(job: Job, attempt: int, failed: Failed, outcome: str, dice: float) -
         return Transition(State.FAILED, outcome, failure=failure)
     delay = retry.delay(options.backoff, attempt, dice) if failed.after is None else failed.after
     return Transition(State.RETRYABLE, outcome, failure=failure, delay=delay)
+
+
+def heed(transition: Transition, reason: str) -> Transition:
+    """Return what follows where the job was asked to cancel meanwhile: it ends, one way or another."""
+    if transition.state is State.CANCELLED:
+        return transition if transition.reason else transition._replace(reason=reason)
+    if transition.state.is_final:
+        return transition
+    return transition._replace(state=State.CANCELLED, delay=0.0, reason=reason)
 
 
 def may_retry(job: Job, attempt: int, failed: Failed | TimedOut) -> bool:

@@ -104,14 +104,15 @@ class Reconcile:
     def _all_pages(self, this: _Pass) -> Iterator[None]:
         before, databases = self._clock.now(), self._backend.config.databases
         dropped, has_dropped = yield from pages_of_each(databases, self._drop_ended, self.name)
+        asked, has_asked = yield from pages_of_each(databases, self._ask_again, self.name)
         mended = yield from self._mend()
         restored, has_restored = yield from pages_of_each(
             databases, lambda name: self._restore(name, before), self.name
         )
-        is_well = has_dropped and has_restored and not this.is_disturbed
+        is_well = has_dropped and has_asked and has_restored and not this.is_disturbed
         if is_well and this.found.identity is not None:
             self._broker.keep(this.found.identity)
-        is_news = is_well and (dropped + mended + restored > 0 or this.found.known is None)
+        is_news = is_well and (dropped + asked + mended + restored > 0 or this.found.known is None)
         self._pause = self.interval if is_news else AGAIN_AFTER
 
     def _slow_pages(self) -> Iterator[None]:
@@ -136,6 +137,19 @@ class Reconcile:
             yield
         if count:
             logger.warning("Redis had lost %d job(s); brought back from %r", count, database)
+        return count
+
+    def _ask_again(self, database: str) -> Pages:
+        """Ask running jobs again to cancel, where the server has lost that they were asked."""
+        count = 0
+        for page in outbox.unwanted(database, self._backend.alias):
+            here = self._broker.inspect([job_id for job_id, *_ in page])
+            for job_id, version, reason in page:
+                if job_id in here and here[job_id].record.version < version:
+                    count += self._broker.cancel([job_id], reason) != ["ENDED"]
+            yield
+        if count:
+            logger.warning("Redis had forgotten that %d job(s) are to be cancelled", count)
         return count
 
     def _drop_ended(self, database: str) -> Pages:

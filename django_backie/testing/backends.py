@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from django.db import connections, transaction
 
 from .. import compat, result
 from ..base_backend import BackieBackend
 from ..calls import Call
+from ..core.cancellation import Cancellation
 from ..core.job import Packed
+from ..exceptions import TooEarly
 from ..result import TaskResult
 from ..task_definition import Task
 from . import eager
@@ -37,6 +39,14 @@ class LocalBackend(BackieBackend):
     def submit_as(self, task: Task[..., Any], calls: Sequence[Call], keys: Sequence[str]) -> None:
         """Make one job of each call under a given id."""
         self._arrive([self._local(task, entry.packed) for entry in self.make_entries(task, calls, keys=keys)])
+
+    def cancel(self, job_id: str, reason: str = "") -> Cancellation:
+        """Cancel a job; one that runs, which can only happen from inside of it, is asked to end."""
+        try:
+            return eager.cancel(cast("TaskResult[Any]", self.get_result(job_id)), reason)
+        except compat.TaskResultDoesNotExist as error:
+            msg = f"the transaction that makes job {job_id} is not committed"
+            raise TooEarly(msg) from error
 
     def _local(self, task: Task[..., Any], packed: Packed) -> LocalJob:
         """Return a job whose handle shows the arguments as the worker would get them."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +15,7 @@ from .. import compat, result
 from ..base_backend import BackieBackend
 from ..broker.replies import Lease, Record
 from ..clock import SYSTEM
+from ..core.cancellation import Cancellation
 from ..core.job import Job, Packed
 from ..core.outcome import Outcome
 from ..core.states import State
@@ -22,6 +26,8 @@ from ..worker.executor import Executor
 from ..worker.options import worker_name
 
 _WORKER = worker_name()
+# The attempts that run, by the ids of their jobs, and how each is interrupted.
+_running: dict[str, tuple[Attempt, Callable[[], object]]] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -67,12 +73,45 @@ def run(backend: BackieBackend, job: LocalJob) -> None:
     if isinstance(attempt, Finished):
         finished = attempt
     elif attempt.is_async:
-        finished = async_to_sync(executor.arun)(attempt)
+        finished = async_to_sync(_arun)(executor, attempt)
     else:
-        finished = executor.run(attempt)
+        with _cancellable(attempt, lambda: None):
+            finished = executor.run(attempt)
     if finished.ending.note:
         job.notes.append(finished.ending.note)
     job.handle.copy(result.from_record(job.handle.task, _unpacked(backend, job), _record(job, finished)))
+
+
+async def _arun(executor: Executor, attempt: Attempt) -> Finished:
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101 - for the type checker
+    # Who asks may sit in a thread of its own.
+    with _cancellable(attempt, lambda: loop.call_soon_threadsafe(task.cancel)):
+        return await executor.arun(attempt)
+
+
+@contextmanager
+def _cancellable(attempt: Attempt, interrupt: Callable[[], object]) -> Iterator[None]:
+    """Let an attempt be found by the id of its job while it runs."""
+    _running[attempt.lease.id] = attempt, interrupt
+    try:
+        yield
+    finally:
+        del _running[attempt.lease.id]
+
+
+def cancel(handle: TaskResult[Any], reason: str) -> Cancellation:
+    """Cancel a job that waits; ask one that runs to end."""
+    attempt, interrupt = _running.get(handle.id, (None, None))
+    if attempt is not None and interrupt is not None:
+        if attempt.hold.asked is None:
+            attempt.hold.asked = reason
+            interrupt()
+        return Cancellation.ASKED
+    if handle.state.is_final:
+        return Cancellation.REFUSED
+    result.show_cancellation(handle, reason, moment(SYSTEM.now()))
+    return Cancellation.DONE
 
 
 def _lease(job: LocalJob) -> Lease:

@@ -107,13 +107,24 @@ def _settle(attempt: Attempt, outcome: Succeeded) -> None:
     open_row = _row(attempt).filter(settled=False, attempt__lte=attempt.lease.attempt).exclude(state__in=FINAL)
     locks.limit_wait(attempt.job.database, LONGEST_WAIT)
     try:
-        if open_row.update(settled=True, state=State.SUCCESSFUL, result=outcome.result, finished_at=timezone.now()):
+        if open_row.update(**_settled(outcome)):
             return
     except OperationalError as error:
         if locks.is_timeout(error):
             raise _Undo(Postponed("its row is locked by another", AGAIN_SOON)) from error
         raise
     raise _Undo(_earlier_outcome(attempt) or _superseded(attempt))
+
+
+def _settled(outcome: Succeeded) -> dict[str, Any]:
+    # The reason may be one for which the job was asked to cancel.
+    return {
+        "settled": True,
+        "state": State.SUCCESSFUL,
+        "reason": "",
+        "result": outcome.result,
+        "finished_at": timezone.now(),
+    }
 
 
 def _earlier_outcome(attempt: Attempt) -> Outcome | None:
@@ -128,6 +139,7 @@ def _note_start(attempt: Attempt) -> None:
     older = _row(attempt).filter(version__lt=lease.token, settled=False).exclude(state__in=FINAL)
     older.update(
         state=State.RUNNING,
+        reason="",
         version=lease.token,
         attempt=lease.attempt,
         worker=attempt.worker[:100],

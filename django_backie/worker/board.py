@@ -24,7 +24,11 @@ _COUNTED = {
 }
 # Milliseconds of the monotonic clock, which all processes of a host share.
 _TIMES = ("renewed",)
-_FIELDS = {name: place * _COUNTER.size for place, name in enumerate((*COUNTERS, *_TIMES))}
+# What the parent tells the child: it grows when one of the child's jobs is asked to cancel.
+_TOLD = ("asked",)
+_FIELDS = {name: place * _COUNTER.size for place, name in enumerate((*_TOLD, *COUNTERS, *_TIMES))}
+# The first two of them.
+_TURN = struct.Struct("=QQ")
 # A slot: the id of a job, and the monotonic time until which it may run.
 _CELL = struct.Struct("=16sd")
 _SLOT = _CELL.size
@@ -47,6 +51,12 @@ class Board:
     def set(self, counter: str, value: int) -> None:
         """Write a counter; it has one writer, so nothing is lost."""
         _COUNTER.pack_into(self._memory, _FIELDS[counter], value)
+
+    def turn(self) -> int:
+        """Note that the child's loop turns; return what the parent has told."""
+        asked, turns = _TURN.unpack_from(self._memory)
+        self.set("turns", turns + 1)
+        return int(asked)
 
     def renewed(self, asked: float) -> None:
         """Note that the lease was renewed by a call that began at the given monotonic time."""

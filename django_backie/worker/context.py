@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from asgiref.sync import sync_to_async
 
 from .. import compat
+from ..exceptions import Cancel
 from .hold import Hold
 
 
@@ -26,6 +27,28 @@ class TaskContext(compat.TaskContext):  # type: ignore[misc, type-arg]
         For services that refuse to do the same thing twice, such as Stripe's ``Idempotency-Key``.
         """
         return str(self.task_result.id)
+
+    @property
+    def cancelled(self) -> bool:
+        """Tell whether somebody wants this job cancelled; a look at memory, as often as you like.
+
+        It turns true a second or two after the asking. An async task gets ``asyncio.CancelledError`` besides.
+        """
+        return self.hold.asked is not None
+
+    @property
+    def cancel_reason(self) -> str:
+        """Return why somebody wants this job cancelled; empty where nobody does, or has not said."""
+        return self.hold.asked or ""
+
+    def raise_if_cancelled(self) -> None:
+        """End the job here if somebody wants it cancelled.
+
+        Raises:
+            Cancel: somebody does; with the reason.
+        """
+        if self.hold.asked is not None:
+            raise Cancel(self.hold.asked)
 
     def still_mine(self) -> bool:
         """Tell whether this attempt still holds its job; ask right before an effect that cannot be undone.

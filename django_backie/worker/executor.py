@@ -31,6 +31,7 @@ from ..core.outcome import (
     Succeeded,
     Transition,
     decide,
+    heed,
 )
 from ..core.states import State
 from ..exceptions import (
@@ -135,7 +136,7 @@ class Executor:
         return run(attempt, functools.partial(self._call, attempt, limit))
 
     async def arun(self, attempt: Attempt) -> Finished:
-        """Run an async attempt to its end; a cancellation from outside is a stop of the worker."""
+        """Run an async attempt to its end; a cancellation from outside is the job's, or a stop of the worker."""
         attempt.started = self._clock.now()
         if compat.is_heard(compat.task_signals.task_started, logging.INFO):
             await self._atell(compat.task_signals.task_started, attempt.result)
@@ -174,9 +175,11 @@ class Executor:
             self._tell(signal, result)
 
     def _cancelled(self, attempt: Attempt, error: BaseException) -> Outcome:
-        """Return the outcome of a cancellation: a stop of the worker, unless the task has raised it by itself."""
+        """Return the outcome of a cancellation: of the job, of all because the worker stops, or the task's own."""
         task = asyncio.current_task()
-        return Interrupted() if task is not None and task.cancelling() else self._raised(attempt, error)
+        if task is None or not task.cancelling():
+            return self._raised(attempt, error)
+        return Interrupted() if attempt.hold.asked is None else Dropped(attempt.hold.asked)
 
     def _function(self, attempt: Attempt, job: Job) -> Any:
         return attempt.task.func(*self._positional(attempt, job), **job.kwargs)
@@ -228,6 +231,8 @@ class Executor:
         job, lease = attempt.job, attempt.lease
         attempt.ended = self._clock.now()
         transition = decide(job, lease.attempt, outcome, self._dice())
+        if attempt.hold.asked is not None:
+            transition = heed(transition, attempt.hold.asked)
         note = ""
         if transition.outcome:
             note = transition.note(
@@ -240,7 +245,8 @@ class Executor:
 
     def interrupted(self, attempt: Attempt) -> Finished:
         """Return the end of an attempt that was interrupted before its task began."""
-        return self._unopened(attempt.lease, attempt.job, attempt.worker, Interrupted())
+        outcome = Interrupted() if attempt.hold.asked is None else Dropped(attempt.hold.asked, began=False)
+        return self._unopened(attempt.lease, attempt.job, attempt.worker, outcome)
 
     def broken(self, attempt: Attempt, error: BaseException) -> Finished:
         """Return the end of an attempt that failed outside the task: it is handed back, free of charge."""

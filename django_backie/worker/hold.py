@@ -10,7 +10,9 @@ from ..exceptions import BrokerError
 
 
 class Hold(Protocol):
-    """What an attempt may ask about its lease."""
+    """What an attempt may ask about its lease. ``asked`` is why somebody wants its job cancelled, else None."""
+
+    asked: str | None
 
     def is_sure(self) -> bool:
         """Tell by the clock alone whether the lease surely stands."""
@@ -21,6 +23,8 @@ class Hold(Protocol):
 
 class Unlimited:
     """The hold of an attempt that runs without a broker."""
+
+    asked: str | None = None
 
     def is_sure(self) -> bool:
         """Return True: there is no lease to lose."""
@@ -34,7 +38,7 @@ class Unlimited:
 class Leased:
     """The hold of an attempt that was leased from the broker."""
 
-    __slots__ = ("_broker", "_is_sure_of", "_job", "_token", "_worker")
+    __slots__ = ("_broker", "_is_sure_of", "_job", "_token", "_worker", "asked")
 
     def __init__(
         self, broker: RedisBroker, is_sure_of: Callable[[str], bool], worker: str, job: str, token: int
@@ -44,6 +48,7 @@ class Leased:
         self._worker = worker
         self._job = job
         self._token = token
+        self.asked: str | None = None
 
     def is_sure(self) -> bool:
         """Tell by the clock alone whether the lease surely stands."""

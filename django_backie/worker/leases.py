@@ -44,8 +44,8 @@ class Leases:
             if renewed[name]:
                 board.renewed(now)
 
-    def tick(self) -> bool:
-        """Keep time for all, and tell whether jobs were taken back.
+    def tick(self, children: Sequence[Child]) -> bool:
+        """Keep time for all, and tell whether jobs were taken back; children are told that jobs of theirs are unwanted.
 
         The duties do it too, but they wait for the database, and while nobody ticks nobody is recovered.
         """
@@ -59,6 +59,9 @@ class Leases:
             self._next_tick = now + LONG_TICK
             logger.debug("no tick: %s", error)
             return False
+        for child in children if ticked.asked else ():
+            if child.board is not None and child.full_name in ticked.asked:
+                child.board.set("asked", ticked.asked[child.full_name])
         if ticked.buried:
             logger.warning("%d worker(s) died; %d job(s) taken back", ticked.buried, ticked.recovered)
         return ticked.recovered > 0

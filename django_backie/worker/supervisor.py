@@ -169,7 +169,7 @@ class Supervisor:
 
     def _renew(self) -> None:
         self._leases.renew([child for child in self._workers if child.keeps_lease])
-        if self._leases.tick():
+        if self._leases.tick(self._workers):
             self._hurry_duties()
 
     def _hurry_duties(self) -> None:

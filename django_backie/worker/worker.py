@@ -19,6 +19,7 @@ from .ledger import Ledger
 from .membership import Membership
 from .options import WorkerOptions
 from .pools.both import Pools
+from .requests import Requests
 from .stopping import Stopping
 from .turns import Turns
 
@@ -57,6 +58,7 @@ class Worker:
         self._inbox = Inbox()
         self._pools = Pools(options, self._executor, self._inbox.put, board, clock)
         self._ledger = Ledger()
+        self._requests = Requests(backend.broker, self._pools.cancel, clock)
         self._stopping = Stopping(clock)
         self._turns = Turns(
             self,
@@ -154,7 +156,8 @@ class Worker:
         self._board.set("busy", len(self._ledger.running))
 
     def _care(self) -> None:
-        self._board.add("turns")
+        if (asked := self._board.turn()) != self._requests.heard:
+            self._requests.hear(asked, self.name, self._ledger.running)
         self._board.set("busy", len(self._ledger.running))
         self._pools.enforce_timeouts()
         if self._stopping.has_begun:

@@ -45,6 +45,7 @@ class Control:
 
     calls: list[tuple[str, tuple[str, ...], dict]] = field(default_factory=list)
     refusing: dict[str, str] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
     error: Exception | None = None
 
     def verb(self, name: str):
@@ -53,7 +54,8 @@ class Control:
             self.calls.append((name, ids, options))
             if self.error is not None:
                 raise self.error
-            done = tuple(key for key in ids if key not in self.refusing)
-            return control.Report(done, tuple((key, self.refusing[key]) for key in ids if key in self.refusing))
+            done = tuple(key for key in ids if key not in self.refusing and key not in self.running)
+            refused = tuple((key, self.refusing[key]) for key in ids if key in self.refusing)
+            return control.Report(done, refused, tuple(key for key in ids if key in self.running))
 
         return carry_out

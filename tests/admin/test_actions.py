@@ -176,7 +176,33 @@ def test_cancelling_one_job_does_not_ask(root, make_job, fake_control):
 
 def test_the_question_says_which_jobs_stay_as_they_are(root, make_job, fake_control):
     page = text_of(act(root, "cancel_jobs", make_job(), make_job(state="FAILED"), follow=False))
-    assert "1 other job is not waiting and stays as it is." in page
+    assert "1 other job has ended and stays as it is." in page
+
+
+def test_the_question_says_which_jobs_run_already(root, make_job, fake_control):
+    page = text_of(act(root, "cancel_jobs", make_job(state="RUNNING"), make_job(), follow=False))
+    assert "1 waiting job will be cancelled." in page
+    assert "1 running job will be asked to end." in page
+
+
+def test_the_question_about_jobs_that_have_all_ended_says_so(root, make_job, fake_control):
+    jobs = [make_job(state="FAILED"), make_job(state="SUCCESSFUL")]
+    page = text_of(act(root, "cancel_jobs", *jobs, follow=False))
+    assert "None of these jobs seems to be waiting or running; no others can be cancelled." in page
+
+
+def test_the_user_is_told_which_jobs_were_asked_to_end_and_the_history_says_so(root, make_job, fake_control):
+    running, waiting = make_job(state="RUNNING"), make_job()
+    fake_control.running = {str(running.pk)}
+    words = told(act(root, "cancel_jobs", running, waiting, confirmed="yes", reason="wrong prices"))
+    assert words == [
+        "1 job was cancelled.",
+        "1 running job was asked to end; it is cancelled as soon as it notices.",
+    ]
+    assert dict(entry[:2] for entry in history()) == {
+        str(running.pk): "Asked to end. wrong prices",
+        str(waiting.pk): "Cancelled. wrong prices",
+    }
 
 
 def test_the_question_shows_ten_jobs_at_most(root, make_job, fake_control):

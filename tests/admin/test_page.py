@@ -11,6 +11,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from django_backie.admin import page
+from django_backie.core.cancellation import as_asked
 
 from .support import LIST, SECOND, page_of, text_of, told, uses_databases
 
@@ -32,7 +33,7 @@ def buttons(text: str) -> list[str]:
         ("SCHEDULED", ["run_now", "cancel"]),
         ("BLOCKED", ["cancel"]),
         ("READY", ["cancel"]),
-        ("RUNNING", []),
+        ("RUNNING", ["cancel"]),
         ("RETRYABLE", ["run_now", "cancel"]),
         ("SUCCESSFUL", []),
         ("FAILED", ["retry"]),
@@ -62,6 +63,23 @@ def test_a_blocked_job_tells_why(show, make_job):
 
 def test_a_cancelled_job_tells_why(show, make_job):
     assert "This job was cancelled: wrong prices" in show(make_job(state="CANCELLED", reason="wrong prices"))
+
+
+@pytest.mark.parametrize(("wish", "notice"), [("wrong prices", "to end: wrong prices"), ("", "to end.")])
+def test_a_running_job_that_was_asked_to_end_is_shown_as_cancelling(show, make_job, wish, notice):
+    text = show(make_job(state="RUNNING", reason=as_asked(wish)))
+    assert f"This job was asked {notice}" in text
+    assert "cancelling</span>" in text
+
+
+def test_a_running_job_that_nobody_wants_cancelled_is_not_shown_as_cancelling(show, make_job):
+    assert "cancelling" not in show(make_job(state="RUNNING"))
+
+
+def test_the_list_shows_which_running_jobs_are_being_cancelled(root, make_job):
+    make_job(state="RUNNING", reason=as_asked("wrong prices"))
+    make_job(state="RUNNING")
+    assert text_of(root.get(LIST)).count("cancelling</span>") == 1
 
 
 def test_a_job_without_a_reason_has_no_notice(show, make_job):

@@ -290,6 +290,22 @@ def test_cancel_ends_a_waiting_job(broker: RedisBroker, run_after: float | None)
         assert (record(broker, "a").state, record(broker, "a").reason) == (State.CANCELLED, "no memory")
 
 
+def test_cancel_asks_a_running_job_to_end(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    claim(broker)
+    with full(broker):
+        assert broker.cancel(["a"], "no memory") == ["ASKED"]
+        assert broker.tick().asked.keys() == {WORKER}
+
+
+def test_asked_tells_a_worker(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    claim(broker)
+    with full(broker):
+        broker.cancel(["a"], "no memory")
+        assert [request.reason for request in broker.asked(WORKER)] == ["no memory"]
+
+
 def test_hasten_makes_a_scheduled_job_ready(broker: RedisBroker) -> None:
     broker.enqueue([job("a", run_after=far_future())])
     with full(broker):

@@ -79,6 +79,11 @@ def _end_all(*states: State, **values: Any) -> Act:
     return act
 
 
+def _asked(broker: RedisBroker) -> None:
+    _running(broker)
+    broker.cancel("abcd", "enough")
+
+
 def _dangerous(broker: RedisBroker) -> None:
     """Two jobs that have killed two workers; no worker holds both."""
     for job_id in "ab":
@@ -144,6 +149,10 @@ SCENES: dict[str, tuple[Act, Act]] = {
     "restore what waits": (lambda broker: None, lambda broker: broker.restore(_restored("a", due=far_future()))),
     "revive": (_ended, lambda broker: broker.restore(_restored("b", version=FAR), revive=True)),
     "cancel": (_waiting, lambda broker: broker.cancel("abcd")),
+    "ask to cancel": (_running, lambda broker: broker.cancel("ab", "enough")),
+    "retry what was asked": (_asked, _end_all(State.RETRYABLE, delay=HOUR)),
+    "hand back what was asked": (_asked, _end_all(State.READY, refund=True)),
+    "bury what was asked": (_asked, lambda broker: broker.bury(WORKER, ["a", "c"])),
     "hasten": (_waiting, lambda broker: broker.hasten("abcd")),
     "lift": (_waiting, lambda broker: broker.lift(dict.fromkeys("abcd", FAR))),
     "mirror": (_ended, _confirm),
@@ -240,7 +249,15 @@ def _counted(record: Record) -> int:
 
 
 def _run_everything(broker: RedisBroker, where: str, going: set[str]) -> None:
-    """Run whatever waits or is held; every job must come to its end, or be parked."""
+    """Run whatever waits or is held; every job must come to its end, or be parked.
+
+    What was asked to cancel does not run again.
+    """
+    unwanted = {
+        job_id
+        for job_id, snapshot in broker.inspect(sorted(_bodies(broker))).items()
+        if snapshot.record.is_asked_to_cancel or snapshot.record.state is State.CANCELLED
+    }
     for worker in broker.client.zrange(broker.keys["w"], 0, -1):
         broker.bury(worker)
     for _ in range(4):
@@ -249,6 +266,7 @@ def _run_everything(broker: RedisBroker, where: str, going: set[str]) -> None:
         _tick(broker)
         for lease in claim(broker, 100, worker="last"):
             assert lease.attempt <= len(lease.attempts()) + 1, where
+            assert lease.id not in unwanted, where
             end(broker, lease, worker="last", note=NOTE)
     left = {
         job_id: snapshot.record.state

@@ -20,6 +20,7 @@ from .support import (
     lose,
     make_due,
     marked,
+    now_ms,
     order,
     record,
     run,
@@ -236,3 +237,32 @@ def test_a_hold_whose_job_runs_no_more_is_dropped(broker: RedisBroker) -> None:
     assert broker.held(WORKER) == []
     make_due(broker, "a")
     assert order(broker) == ["a"]
+
+
+@pytest.mark.parametrize("is_placed", [True, False])
+def test_what_was_asked_to_cancel_and_nobody_holds_ends(broker: RedisBroker, is_placed: bool) -> None:
+    broker.enqueue([job("a")])
+    claim(broker)
+    broker.cancel(["a"], "enough")
+    before = now_ms(broker)
+    broker.client.delete(broker.keys.held(WORKER))
+    if is_placed:
+        broker.client.zadd(broker.keys.queue("default"), {"a": 1})
+        broker.client.zadd(broker.keys["s"], {"a": 1})
+        broker.client.hset(broker.keys["f"], "a", "1|default")
+
+    assert broker.mend(["a"]) == 1
+    found = record(broker, "a")
+    assert (found.state, found.reason, found.attempt, found.due) == (State.CANCELLED, "enough", 0, None)
+    assert (found.finished or 0) * 1000 >= before
+    assert broker.client.exists(broker.keys.queue("default"), broker.keys["s"], broker.keys["f"]) == 0
+    assert marked(broker)["a"] == found.version
+
+
+def test_what_was_asked_to_cancel_and_is_held_goes_on(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    claim(broker)
+    broker.cancel(["a"], "enough")
+
+    assert broker.mend(["a"]) == 0
+    assert record(broker, "a").is_asked_to_cancel

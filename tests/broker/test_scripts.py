@@ -19,7 +19,7 @@ LUA = Path(scripts.__file__).parent / "lua"
 TESTS = Path(__file__).parent
 
 VERBS = [
-    "bury", "cancel", "done", "enqueue", "erase", "hasten", "held", "inspect", "join", "leave", "missing",
+    "asked", "bury", "cancel", "done", "enqueue", "erase", "hasten", "held", "inspect", "join", "leave", "missing",
     "renew", "restore", "take", "tick", "turn",
 ]  # fmt: skip
 

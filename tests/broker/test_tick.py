@@ -229,3 +229,21 @@ def test_one_damaged_body_does_not_stop_the_promotion_of_the_others(broker: Redi
     broker.tick()
 
     assert "a" in order(broker)
+
+
+def test_a_worker_that_is_gone_is_not_told_of_for_ever(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("ab"))
+    for worker in ("w1", "w2"):
+        claim(broker, worker=worker)
+    broker.cancel(["a", "b"])
+    broker.bury("w1")
+    assert broker.tick().asked.keys() == {"w1", "w2"}
+    assert broker.tick(0).asked.keys() == {"w2"}
+
+
+def test_who_asks_too_often_is_told_of_the_askings_all_the_same(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("a"))
+    claim(broker)
+    broker.tick()
+    broker.cancel(["a"])
+    assert broker.tick().asked.keys() == {"w1"}

@@ -22,6 +22,7 @@ from django_backie.core.outcome import (
     TimedOut,
     Transition,
     decide,
+    heed,
 )
 from django_backie.core.states import State
 
@@ -78,6 +79,33 @@ def test_what_follows_is_the_table(outcome: Outcome, attempt: int, expected: Tra
 
 def test_the_table_is_complete() -> None:
     assert {type(outcome) for outcome, _ in TABLE} == set(Outcome.__args__)
+
+
+WHY = "wrong month"
+
+
+def heeded(outcome: str = "", **values: Any) -> Transition:
+    return Transition(State.CANCELLED, outcome, **{"reason": WHY, **values})
+
+
+@pytest.mark.parametrize(
+    ("transition", "expected"),
+    [
+        (SUCCESS, SUCCESS),
+        (FAILED_FOR_GOOD, FAILED_FOR_GOOD),
+        (TIMED_OUT_FOR_GOOD, TIMED_OUT_FOR_GOOD),
+        (retried("failed", 10), heeded("failed", failure=FAILURE)),
+        (retried("timed_out", 10), heeded("timed_out", failure=FAILURE)),
+        (HANDED_BACK, heeded(refund=True)),
+        (PUT_OFF, heeded(refund=True)),
+        (PARKED, heeded(refund=True)),
+        (Transition(State.CANCELLED, "cancelled"), heeded("cancelled")),
+        (Transition(State.CANCELLED, "cancelled", reason="own"), heeded("cancelled", reason="own")),
+    ],
+    ids=lambda transition: f"{transition.state}-{transition.outcome}",
+)
+def test_a_job_that_was_asked_to_cancel_ends_in_any_case(transition: Transition, expected: Transition) -> None:
+    assert heed(transition, WHY) == expected
 
 
 def test_a_single_attempt_is_the_last() -> None:

@@ -59,7 +59,7 @@ def view(broker: ClockedBroker, queues: list[str], workers: list[str]) -> dict[s
     pipe = broker.client.pipeline(transaction=False)
     for name in ("b", "h", "f", "wi"):
         pipe.hgetall(keys[name])
-    for name in ("s", "w", "d", "x", "e", "g"):
+    for name in ("s", "w", "d", "x", "e", "g", "a"):
         pipe.zrange(keys[name], 0, -1, withscores=True)
     pipe.smembers(keys["qs"])
     pipe.smembers(keys["ws"])
@@ -73,7 +73,7 @@ def view(broker: ClockedBroker, queues: list[str], workers: list[str]) -> dict[s
     for worker in workers:
         pipe.hgetall(keys.held(worker))
     bodies, records, own, infos, *rest = pipe.execute()
-    waiting, leases, marks, expiring, tombstones, over, known, stopping, last_tick, epoch, *rest = rest
+    waiting, leases, marks, expiring, tombstones, over, askings, known, stopping, last_tick, epoch, *rest = rest
     here, rest = rest[: len(markers)], rest[len(markers) :]
     ready, held = rest[: len(queues)], rest[len(queues) :]
     return {
@@ -96,6 +96,7 @@ def view(broker: ClockedBroker, queues: list[str], workers: list[str]) -> dict[s
         "over": dict(over),
         "queues": known,
         "markers": {name for name, there in zip(markers, here, strict=True) if there},
+        "askings": dict(askings),
         "last tick": None if last_tick is None else int(last_tick),
         "epoch": epoch,
     }

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import MOST_UNMIRRORED, Restored
-from django_backie.broker.replies import Ending, Lease, Snapshot, Turn
+from django_backie.broker.replies import Ending, Lease, Request, Snapshot, Turn
 from django_backie.core.states import State
 
 from ..broker.support import NOTE, job, woken
@@ -52,6 +52,8 @@ def plain(answer: Any) -> Any:
     """Return an answer in a form in which only what matters can differ."""
     if isinstance(answer, list) and answer and isinstance(answer[0], Lease):
         return sorted(map(plain, answer))  # what a worker holds has no order
+    if isinstance(answer, list) and answer and isinstance(answer[0], Request):
+        return sorted(answer)
     if isinstance(answer, Turn):
         leases = [plain(lease) for lease in answer.leases]
         return answer.fenced, answer.slow, answer.answers, leases, answer.held, answer.next_due
@@ -210,6 +212,15 @@ class Machine(RuleBasedStateMachine):
     @rule(worker=workers)
     def repair(self, worker: str) -> None:
         self.both("held", worker)
+        self.both("asked", worker)
+
+    @precondition(lambda self: self.running())
+    @rule(number=numbers, reason=st.sampled_from(["", "enough"]))
+    def ask_to_cancel(self, number: int, reason: str) -> None:
+        """Have a running job cancelled; often what it holds ends next."""
+        chosen = self.running()[number % len(self.running())]
+        self.both("cancel", [chosen.id], reason)
+        self.both("asked", chosen.worker)
 
     @rule(started=st.dictionaries(workers, st.lists(ids, unique=True, max_size=4), min_size=1))
     def renew(self, started: dict[str, list[str]]) -> None:

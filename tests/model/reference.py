@@ -12,7 +12,7 @@ from typing import Any
 
 from django_backie.broker import replies
 from django_backie.broker.redis import MOST_UNMIRRORED, Restored
-from django_backie.broker.replies import Arrival, Ending, Lease, Record, Snapshot, Ticked, Turn
+from django_backie.broker.replies import Arrival, Ending, Lease, Record, Request, Snapshot, Ticked, Turn
 from django_backie.core.job import Packed
 
 START = 1_790_000_000_000
@@ -64,6 +64,14 @@ class Job:
     def ended(self) -> bool:
         return self.state in ENDED
 
+    @property
+    def is_asked(self) -> bool:
+        """Tell whether it was asked to cancel while it runs."""
+        return self.state == "R" and self.due is not None
+
+    def give_up(self, now: int) -> None:
+        self.state, self.finished, self.due = "C", now, None
+
     def note(self, note: dict[str, Any]) -> None:
         self.notes = [*self.notes, note][-MOST_NOTES:]
 
@@ -112,6 +120,7 @@ class Reference:
         self.over: dict[str, int] = {}
         self.queues: set[str] = set()
         self.markers: set[str] = set()
+        self.askings: dict[str, int] = {}
         self.last_tick: int | None = None
         self.epoch: str | None = None
 
@@ -141,10 +150,17 @@ class Reference:
 
     def cancel(self, ids: Sequence[str], reason: str = "") -> list[str]:
         def cancel(job: Job) -> str:
-            if job.state == "R" or job.ended:
-                return "RUNNING" if job.state == "R" else "ENDED"
-            job.keeps_place, job.aside = False, None
-            job.state, job.reason, job.finished, job.due = "C", reason, self.now, None
+            if job.ended:
+                return "ENDED"
+            if job.is_asked:
+                return "ASKED"
+            if job.state == "R":
+                self.askings[job.worker] = max(self.askings.get(job.worker, 0) + 1, self.now)
+                job.due, job.reason = self.now, reason
+                self._write(job)
+                return "ASKED"
+            job.keeps_place, job.aside, job.reason = False, None, reason
+            job.give_up(self.now)
             self._write(job)
             return "OK"
 
@@ -258,8 +274,10 @@ class Reference:
             return "STALE"
         if job.state != "R" or job.token != ending.token:
             return "DUP" if job.ended else "STALE"
-        state = replies.LETTERS[ending.state]
-        job.state, job.reason, job.due = state, ending.reason, None
+        state, reason = replies.LETTERS[ending.state], ending.reason
+        if job.is_asked and state not in {"D", "F"}:
+            state, reason = "C", reason if state == "C" and reason else job.reason
+        job.state, job.reason, job.due = state, reason, None
         job.attempt -= ending.refund
         if ending.note:
             job.note(*replies.notes(ending.note))
@@ -302,6 +320,9 @@ class Reference:
     def held(self, worker: str) -> list[Lease]:
         return [job.lease() for job in self._held_by(worker)]
 
+    def asked(self, worker: str) -> list[Request]:
+        return [Request(job.id, job.token, job.reason) for job in self._held_by(worker) if job.is_asked]
+
     def renew(self, started: Mapping[str, Collection[str]]) -> dict[str, bool]:
         for worker in started.keys() & self.leases.keys():
             self.leases[worker] = self.now + LEASE
@@ -322,7 +343,7 @@ class Reference:
         every = round(interval * 1000)
         last = self.now - every if self.last_tick is None else self.last_tick
         if last <= self.now < last + every:
-            return Ticked(0, 0, 0)
+            return Ticked(0, 0, 0, self.askings)
         self.last_tick = self.now
         hole = self.now - last > LEASE * 2 / 3 or last - self.now > 5000
         late = [] if hole else [worker for worker, end in self.leases.items() if end <= self.now]
@@ -334,7 +355,8 @@ class Reference:
             del self.jobs[job_id], self.expiring[job_id]
         self.tombstones = {job_id: end for job_id, end in self.tombstones.items() if end > self.now}
         self.over = {job_id: version for job_id, version in self.over.items() if abs(version - self.now) < OVER}
-        return Ticked(len(late), taken, promoted)
+        asked, self.askings = self.askings, {name: at for name, at in self.askings.items() if name in self.leases}
+        return Ticked(len(late), taken, promoted, asked)
 
     # --- what the mirror does ---
 
@@ -389,6 +411,8 @@ class Reference:
             job.attempt -= 1
             if job.id in begun if begun is not None else job.begun != "0":
                 self._charge(job)
+            elif job.is_asked:
+                job.give_up(self.now)
             else:
                 # Whose start nobody could know of is a suspect from now on.
                 job.state, job.reason = "Q", "recovered" if begun is None else ""
@@ -401,6 +425,9 @@ class Reference:
         started = (job.started or 0) / 1000
         job.note({"n": job.attempt + 1, "w": job.worker, "s": started, "e": self.now / 1000, "o": "lost"})
         job.crashes += 1
+        if job.is_asked:
+            job.give_up(self.now)
+            return
         job.reason = "recovered"
         if job.crashes >= CRASH_LIMIT:
             job.state, job.finished, job.reason = "F", self.now, "killed its worker 3 times"
@@ -495,6 +522,7 @@ class Reference:
             "over": self.over,
             "queues": self.queues,
             "markers": self.markers,
+            "askings": self.askings,
             "last tick": self.last_tick,
             "epoch": self.epoch,
         }

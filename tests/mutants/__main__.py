@@ -32,8 +32,8 @@ LIKELY = {
     "mark": ["take", "settle"],
     "place": ["enqueue", "settle", "restore"],
     "promote": ["tick", "settle"],
-    "record": ["settle", "bury"],
-    "recover": ["bury", "stopping"],
+    "record": ["settle", "bury", "cancel"],
+    "recover": ["bury", "stopping", "cancel"],
     "time": ["done", "turn"],
     "tombs": ["erase", "enqueue", "done"],
 }

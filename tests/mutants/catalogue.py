@@ -49,7 +49,40 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         ("marks", "now_ms(), begun)", "now_ms(), nil)", "Whoever saw the death is not believed."),
     ],
+    "asked.lua": [
+        ("worker", "record.worker == worker and ", "", "A worker stops what another runs by now."),
+        ("asked", " and is_asked(record) then", " then", "All that runs is cancelled."),
+        ("token", "string.match(held[at + 1], '^%d+')", "'0'", "No attempt is ever told."),
+        ("reason", "'^%d+'), record.reason}", "'^%d+'), ''}", "Nobody is told why."),
+    ],
     "cancel.lua": [
+        ("memory", FREE_WRITE, "", "On a full server nothing can be stopped."),
+        ("ask", "    ask(id, record)\n", "", "Whoever is asked never hears of it."),
+        ("twice", "  if is_asked(record) then return end\n", "", "The second reason replaces the first."),
+        (
+            "hint",
+            "whole(math.max(last + 1, now)), record.worker)",
+            "'1', record.worker)",
+            "Only the first asking is heard.",
+        ),
+        ("hint-set-back", "math.max(last + 1, now)", "now", "After the clock was set back nobody hears."),
+        (
+            "hint-same-ms",
+            "math.max(last + 1, now)",
+            "math.max(last, now)",
+            "Of two askings in one millisecond one is lost.",
+        ),
+        ("asked-due", "record.due, record.reason = whole(now), reason", "record.reason = reason", "It runs again."),
+        (
+            "asked-reason",
+            "record.due, record.reason = whole(now), reason",
+            "record.due = whole(now)",
+            "It is not told why.",
+        ),
+        ("asked-saved", "whole(now), reason\n  save(id, record)\n", "whole(now), reason\n", "The asking is forgotten."),
+        ("reason", "    record.reason = reason\n", "", "Nobody knows why a job was cancelled."),
+        ("ended-as", "    give_up(record, now)\n", "", "A cancelled job is shown as waiting."),
+        ("saved", "    save(id, record)\n", "", "The job is neither waiting nor cancelled."),
         ("running", "elseif record.state == 'R' then", "elseif false then", "A job is cancelled while it runs."),
         (
             "ended",
@@ -60,10 +93,14 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("due", "    redis.call('ZREM', s, id)\n", "", "A cancelled job comes back when its time has come."),
         ("place", "    redis.call('HDEL', f, id)\n", "", "The own place of a cancelled job stays for ever."),
         ("ready", "    redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)\n", "", "A cancelled job runs."),
-        ("shown-due", "whole(now), ''", "whole(now), record.due", "A cancelled retry is still shown as due."),
-        ("version", TOUCH, "", "The mirror takes the cancelled state for an old one."),
-        ("record", WRITE, "", "The job is neither waiting nor cancelled."),
-        ("mark", MARK, "", "The row never learns that the job was cancelled."),
+        ("version", "  touch(record, now)\n", "", "The mirror takes the cancelled state for an old one."),
+        ("record", "  redis.call('HSET', h, id, format(record))\n", "", "A cancelled job is shown as waiting."),
+        (
+            "mark",
+            "  mark(prefix, {whole(record.version), id})\n",
+            "",
+            "The row never learns that the job was cancelled.",
+        ),
         ("expire", "    expire(prefix, id, 'C', now)\n", "", "Without a mirror a cancelled job stays for ever."),
     ],
     "done.lua": [
@@ -267,11 +304,20 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("hold", "    redis.call('HDEL', prefix .. 'w:' .. record.worker, id)\n", "", "A hold of nothing stays."),
         (
             "attempt",
-            "record.attempt - 1, 'recovered'",
-            "record.attempt, 'recovered'",
+            "    record.attempt = record.attempt - 1\n",
+            "",
             "A lost claim uses up an attempt.",
         ),
-        ("suspect", "'Q', record.attempt - 1, 'recovered'", "'Q', record.attempt - 1, ''", "A killer goes uncharged."),
+        ("suspect", "record.reason = 'Q', 'recovered'", "record.reason = 'Q', ''", "A killer goes uncharged."),
+        ("asked", "if is_asked(record) then", "if false then", "What was asked to cancel runs again."),
+        ("asked-place", "      leave_places(key, id)\n", "", "What was asked to cancel runs again."),
+        ("asked-end", "      give_up(record, now)\n", "", "What was asked to cancel is said to run for ever."),
+        (
+            "places",
+            "    leave_places(key, id)\n    return is_placed",
+            "    return is_placed",
+            "A job that runs is handed out again.",
+        ),
         (
             "running",
             "elseif record.state == 'R' or record.state == 'B'",
@@ -280,11 +326,11 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         ("parked", "record.state == 'R' or record.state == 'B' or", "record.state == 'R' or", "A parked job runs."),
         ("ended", " or ended[record.state] then", " then", "A job that has ended runs."),
-        ("queue", "    redis.call('ZREM', key, id)\n", "", "A job that runs is handed out again."),
+        ("queue", "  redis.call('ZREM', key, id)\n", "", "A job that runs is handed out again."),
         (
             "due",
-            "    redis.call('ZREM', key, id)\n    redis.call('ZREM', s, id)\n",
-            "    redis.call('ZREM', key, id)\n",
+            "  redis.call('ZREM', key, id)\n  redis.call('ZREM', s, id)\n",
+            "  redis.call('ZREM', key, id)\n",
             "A job that runs comes back when its time has come.",
         ),
         (
@@ -405,6 +451,30 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("due", "record == '' and redis.call('ZSCORE', s, id) or ''", "''", "A scheduled job's row says ready."),
     ],
     "tick.lua": [
+        (
+            "asked-throttled",
+            "return {0, 0, 0, asked} end",
+            "return {0, 0, 0, {}} end",
+            "Where others keep time, nobody hears that a job is to be cancelled.",
+        ),
+        (
+            "asked",
+            "return {buried, taken, promoted, asked}",
+            "return {buried, taken, promoted, {}}",
+            "Nobody hears of it.",
+        ),
+        (
+            "asked-gone",
+            "if not redis.call('ZSCORE', w, asked[at]) then redis.call('ZREM', a, asked[at]) end",
+            "",
+            "Workers that are gone are told of for ever.",
+        ),
+        (
+            "asked-forgotten",
+            "if not redis.call('ZSCORE', w, asked[at]) then",
+            "if true then",
+            "Who asks at the wrong moment is not heard.",
+        ),
         ("memory", FREE_WRITE, "", "A full server promotes nothing and takes nothing back."),
         ("throttle", "now - last < tonumber(interval)", "false", "Each worker's tick does the work of all."),
         ("throttle-edge", "now - last < tonumber(interval)", "now - last <= tonumber(interval)", "Ticks come late."),
@@ -696,6 +766,25 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "include/record.lua": [
         (
+            "asked",
+            "return record.state == 'R' and record.due ~= ''",
+            "return record.state == 'R'",
+            "Nothing that runs ever comes back.",
+        ),
+        (
+            "asked-running",
+            "return record.state == 'R' and record.due ~= ''",
+            "return record.due ~= ''",
+            "A retry that half a script has left in two places is taken for cancelled.",
+        ),
+        (
+            "given-up",
+            "= 'C', whole(now), ''",
+            "= 'C', whole(now), record.due",
+            "A cancelled retry is still shown as due.",
+        ),
+        ("given-up-when", "= 'C', whole(now), ''", "= 'C', '', ''", "A cancelled job never ended."),
+        (
             "clock-back",
             "math.max(record.version + 1, now + 1)",
             "now + 1",
@@ -736,6 +825,19 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "include/recover.lua": [
         (
+            "asked-charged",
+            "  if is_asked(record) then\n    give_up(record, now)\n  elseif record.crashes",
+            "  if record.crashes",
+            "What was asked to cancel, and kills its worker, runs again.",
+        ),
+        (
+            "asked-back",
+            "  if is_asked(record) then\n    give_up(record, now)\n  else\n",
+            "  if false then\n    give_up(record, now)\n  else\n",
+            "What was asked to cancel runs again when its worker has died.",
+        ),
+        ("asked-time", "and '' or 'recovered', now)", "and '' or 'recovered', 0)", "It ended in 1970."),
+        (
             "delay",
             "local crash_delay, crash_limit = 30000, 3",
             "local crash_delay, crash_limit = 3000, 3",
@@ -763,8 +865,8 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "back-attempt",
-            "score, queue, record, reason)\n  record.attempt = record.attempt - 1\n",
-            "score, queue, record, reason)\n",
+            "score, queue, record, reason, now)\n  record.attempt = record.attempt - 1\n",
+            "score, queue, record, reason, now)\n",
             "A job that never began has used up an attempt.",
         ),
         ("first-crash", "elseif record.crashes == 1 then", "elseif false then", "The first crash delays a job."),
@@ -777,8 +879,8 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "back-place",
-            "'Q', reason\n  make_ready(prefix, id, queue, score)",
-            "'Q', reason\n  make_ready(prefix, id, queue, '9000000000000000')",
+            "'Q', reason\n    make_ready(prefix, id, queue, score)",
+            "'Q', reason\n    make_ready(prefix, id, queue, '9000000000000000')",
             "A job that never began loses its place.",
         ),
         (
@@ -845,6 +947,27 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("info", "  redis.call('HDEL', prefix .. 'wi', worker)\n", "", "Buried workers are listed for ever."),
     ],
     "include/settle.lua": [
+        (
+            "asked",
+            "if is_asked(record) and (",
+            "if false and (",
+            "What was asked to cancel is retried.",
+        ),
+        ("asked-only", "if is_asked(record) and (", "if (", "Nothing is ever retried."),
+        ("asked-ended", "or not ended[item.state]) then", "or true) then", "What has succeeded is shown as cancelled."),
+        (
+            "asked-own",
+            "item.state == 'C' and item.reason == '' or",
+            "item.state == 'C' or",
+            "What a task says of its end is lost.",
+        ),
+        (
+            "asked-why",
+            "item.state == 'C' and item.reason == '' or",
+            "",
+            "What ends because it was asked does not say why.",
+        ),
+        ("asked-reason", "= 'C', record.reason", "= 'C', ''", "Nobody is told why a job was cancelled."),
         (
             "token",
             "string.match(hold, '^%d+') == item.token",

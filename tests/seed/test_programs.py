@@ -15,7 +15,9 @@ from queue import Queue
 import pytest
 
 from django_backie import BaseTask, Broker, Worker
+from tests.app.cancelled import anotice
 from tests.app.tasks import add
+from tests.lifecycle.conftest import until
 
 PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(__file__).parents[2]
@@ -105,3 +107,19 @@ def test_a_worker_in_burst_mode_returns_when_the_queue_is_empty(backend: object)
     assert not thread.is_alive()
     result.refresh()
     assert result.return_value == 3
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+def test_a_running_job_of_a_worker_without_a_parent_can_be_cancelled(backend: object, tmp_path: Path) -> None:
+    result = anotice.delay(str(tmp_path / "marks"))
+    worker = Worker()
+    thread = threading.Thread(target=worker.start)
+    thread.start()
+    try:
+        until((tmp_path / "marks").exists)
+        result.cancel("enough")
+        until(lambda: result.refresh() or result.state.is_final)
+    finally:
+        worker.stop()
+        thread.join(timeout=40)
+    assert result.state == "CANCELLED"

@@ -15,10 +15,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from django_backie import Task, compat
+from django_backie.core.cancellation import Cancellation
 from django_backie.core.states import State
 from django_backie.exceptions import InvalidArguments, PayloadTooLarge, UnserializableValue
 from django_backie.testing import DummyBackend, ImmediateBackend
-from tests.app import followed
+from tests.app import cancelled, followed
 from tests.contract_tasks import (
     SEEN,
     Greet,
@@ -126,6 +127,18 @@ class TestImmediateBackend:
         result = unkeepable.delay()
         assert result.state is State.FAILED
         assert result.errors[0].exception_class is UnserializableValue
+
+    @pytest.mark.parametrize("task", [cancelled.ask_oneself, cancelled.aask_oneself])
+    def test_a_job_that_is_cancelled_while_it_runs_notices(self, immediate: Any, task: Any) -> None:
+        result = task.delay("wrong month")
+        assert result.state is State.CANCELLED
+        assert result.errors[-1].traceback.strip().endswith("Cancelled: wrong month")
+
+    def test_a_job_that_waits_is_cancelled_and_one_that_has_ended_refuses(self, immediate: Any) -> None:
+        later, ended = note.using(run_after=dt.timedelta(hours=1)).delay(1), note.delay(2)
+        assert (later.cancel("x"), ended.cancel("x")) == (Cancellation.DONE, Cancellation.REFUSED)
+        assert (later.state, later.status, ended.state) == (State.CANCELLED, "FAILED", State.SUCCESSFUL)
+        assert later.finished_at is not None
 
     def test_a_failure_keeps_its_traceback(self, immediate: Any) -> None:
         result = explode.delay("no")

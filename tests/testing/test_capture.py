@@ -13,6 +13,7 @@ from django.db import transaction
 from django.test import SimpleTestCase, TestCase
 
 from django_backie import compat
+from django_backie.core.cancellation import Cancellation
 from django_backie.core.states import State
 from django_backie.exceptions import InvalidArguments, UnserializableValue
 from django_backie.testing import BackieTestMixin, Capture
@@ -50,6 +51,12 @@ class TestWithoutDatabase:
         result = note.delay(1)
         backie.drain()
         assert result.return_value == 1
+
+    def test_a_job_that_was_cancelled_does_not_run(self, backie: Capture) -> None:
+        first, second = note.delay(1), note.delay(2)
+        assert first.cancel("wrong month") is Cancellation.DONE
+        assert backie.drain() == [second]
+        assert (first.state, backie.jobs[0].state, SEEN) == (State.CANCELLED, State.CANCELLED, [2])
 
     def test_higher_priorities_run_first(self, backie: Capture) -> None:
         note.delay("low")

@@ -35,6 +35,7 @@ class Hold:
 
     def __init__(self, *, stands: bool = True) -> None:
         self.stands = stands
+        self.asked: str | None = None
 
     def is_sure(self) -> bool:
         return self.stands

@@ -47,3 +47,18 @@ def test_a_cleared_board_remembers_nothing() -> None:
     board.add("turns")
     board.clear()
     assert (board.started(), board.last_renewed(), board.get("turns")) == ([], 0.0, 0)
+
+
+def test_the_child_learns_what_the_parent_has_told_while_its_loop_turns() -> None:
+    board = Board(1)
+    assert board.turn() == 0
+    board.set("asked", 1_790_000_000_000)
+    assert board.turn() == 1_790_000_000_000
+    assert board.get("turns") == 2
+
+
+def test_a_new_child_has_been_told_nothing() -> None:
+    board = Board(1)
+    board.set("asked", 7)
+    board.clear()
+    assert board.turn() == 0

@@ -94,14 +94,14 @@ def test_the_parent_keeps_time_once_a_second_and_tells_what_it_took_back(
     backend.broker.turn(lost.full_name, limit=1)
     shorten(backend, lost)
     leases = Leases(backend.broker, clock)
-    assert leases.tick()
+    assert leases.tick([])
     assert "1 worker(s) died; 1 job(s) taken back" in caplog.text
     backend.broker.client.delete(backend.broker.keys["clk"])
     clock.time += TICK - 0.1
-    assert not leases.tick()
+    assert not leases.tick([])
     assert backend.broker.client.exists(backend.broker.keys["clk"]) == 0
     clock.time += 0.2
-    assert not leases.tick()
+    assert not leases.tick([])
     assert backend.broker.client.exists(backend.broker.keys["clk"]) == 1
 
 
@@ -115,11 +115,11 @@ def test_a_server_that_does_not_answer_is_asked_less_often(backend: Any, monkeyp
         raise BrokerUnavailable
 
     monkeypatch.setattr(type(backend.broker), "tick", count)
-    leases.tick()
+    leases.tick([])
     clock.time += LONG_TICK - 0.1
-    leases.tick()
+    leases.tick([])
     clock.time += 0.2
-    leases.tick()
+    leases.tick([])
     assert len(calls) == 2
 
 

@@ -1,10 +1,27 @@
--- Cancel waiting jobs.
--- keys: b h s f
+-- Cancel waiting jobs, and ask running ones to end.
+-- keys: b h s f a
 -- args: prefix reason keep keep_failed
 -- include: time mark record place
 -- The rest: ids.
--- Answers per job: OK, RUNNING, ENDED, or GONE when the job is not here.
+-- Answers per job: OK, ASKED, ENDED, or GONE when the job is not here.
+begin_with_a_free_write(prefix)
 local now = now_ms()
+
+local function save(id, record)
+  touch(record, now)
+  redis.call('HSET', h, id, format(record))
+  mark(prefix, {whole(record.version), id})
+end
+
+-- The first reason stays. The worker's number comes before all else: whoever is told too early finds nothing.
+local function ask(id, record)
+  if is_asked(record) then return end
+  local last = tonumber(redis.call('ZSCORE', a, record.worker) or 0)
+  redis.call('ZADD', a, whole(math.max(last + 1, now)), record.worker)
+  record.due, record.reason = whole(now), reason
+  save(id, record)
+end
+
 local answers = {}
 for at = first, #ARGV do
   local id = ARGV[at]
@@ -13,17 +30,17 @@ for at = first, #ARGV do
   if not body then
     answers[#answers + 1] = 'GONE'
   elseif record.state == 'R' then
-    answers[#answers + 1] = 'RUNNING'
+    ask(id, record)
+    answers[#answers + 1] = 'ASKED'
   elseif ended[record.state] then
     answers[#answers + 1] = 'ENDED'
   else
     redis.call('ZREM', s, id)
     redis.call('HDEL', f, id)
     redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)
-    record.state, record.reason, record.finished, record.due = 'C', reason, whole(now), ''
-    touch(record, now)
-    redis.call('HSET', h, id, format(record))
-    mark(prefix, {whole(record.version), id})
+    record.reason = reason
+    give_up(record, now)
+    save(id, record)
     expire(prefix, id, 'C', now)
     answers[#answers + 1] = 'OK'
   end

@@ -14,6 +14,12 @@ local function is_held(id, worker)
   return redis.call('ZSCORE', w, worker) and redis.call('HEXISTS', prefix .. 'w:' .. worker, id) == 1
 end
 
+local function leave_places(key, id)
+  redis.call('ZREM', key, id)
+  redis.call('ZREM', s, id)
+  redis.call('HDEL', f, id)
+end
+
 -- Puts a job where its record says that it is; tells whether it was elsewhere.
 local function put_right(id, body, record)
   local key = prefix .. 'q:' .. (head_of(body))
@@ -21,12 +27,16 @@ local function put_right(id, body, record)
   local is_placed = is_ready or is_waiting
   if record.state == 'R' and not is_held(id, record.worker) then
     redis.call('HDEL', prefix .. 'w:' .. record.worker, id)
-    record.state, record.attempt, record.reason = 'Q', record.attempt - 1, 'recovered'
-    if not is_placed then append(prefix, id, body) end
+    record.attempt = record.attempt - 1
+    if is_asked(record) then
+      give_up(record, now)
+      leave_places(key, id)
+    else
+      record.state, record.reason = 'Q', 'recovered'
+      if not is_placed then append(prefix, id, body) end
+    end
   elseif record.state == 'R' or record.state == 'B' or ended[record.state] then
-    redis.call('ZREM', key, id)
-    redis.call('ZREM', s, id)
-    redis.call('HDEL', f, id)
+    leave_places(key, id)
     return is_placed
   elseif is_ready and (is_waiting or record.state ~= 'Q') then
     redis.call('ZREM', s, id)

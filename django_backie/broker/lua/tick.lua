@@ -1,12 +1,15 @@
 -- Keep time for all: promote due jobs, take back what dead workers hold, drop what has expired. Any worker may call it.
--- keys: w b h x e g clk
+-- keys: w b h x e g a clk
 -- args: prefix lease interval keep keep_failed
 -- include: time mark record place promote recover tombs
--- Answers: workers buried, jobs taken back, jobs promoted; all 0 when the last tick is younger than `interval` ms.
+-- Answers: workers buried, jobs taken back, jobs promoted; all 0 when the last tick is younger than `interval` ms. Then
+-- in any case a flat list of the workers of whose jobs some were asked to cancel, each with a number that grows with
+-- every asking (asked.lua tells which).
 begin_with_a_free_write(prefix)
 local now = now_ms()
+local asked = redis.call('ZRANGE', a, 0, -1, 'WITHSCORES')
 local last = tonumber(redis.call('GET', clk)) or now - tonumber(interval)
-if now >= last and now - last < tonumber(interval) then return {0, 0, 0} end
+if now >= last and now - last < tonumber(interval) then return {0, 0, 0, asked} end
 redis.call('SET', clk, whole(now))
 -- A hole in time (frozen server, nobody ticked, clock moved): nobody could renew, so nobody is reaped this round.
 local hole = now - last > tonumber(lease) * 2 / 3 or last - now > 5000
@@ -34,4 +37,7 @@ remove_range(e, '-inf', whole(now))
 remove_range(g, '-inf', whole(now - tomb_stands))
 -- Made before the clock was set back.
 remove_range(g, whole(now + tomb_stands), '+inf')
-return {buried, taken, promoted}
+for at = 1, #asked, 2 do
+  if not redis.call('ZSCORE', w, asked[at]) then redis.call('ZREM', a, asked[at]) end
+end
+return {buried, taken, promoted, asked}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from argparse import ArgumentParser
@@ -41,11 +42,13 @@ class Command(BaseCommand):
             action.add_argument("--json", action="store_true", help="for machines")
         for name, text in (
             ("retry", "make failed and cancelled jobs ready again"),
-            ("cancel", "cancel waiting jobs"),
+            ("cancel", "cancel waiting jobs, ask running ones to end"),
             ("run-now", "make scheduled and retrying jobs ready now"),
         ):
             action = actions.add_parser(name, help=text)
             action.add_argument("ids", nargs="+", metavar="ID")
+            if name == "cancel":
+                action.add_argument("--reason", default="", help="why, for people")
             action.add_argument("--database", help="the alias whose table has the jobs (the first of DATABASES)")
         action = actions.add_parser("schedules", help="list the schedules and their next times")
         action.add_argument("--json", action="store_true", help="for machines")
@@ -111,7 +114,7 @@ class Command(BaseCommand):
         self._act(control.retry, backend, options)
 
     def _cancel(self, backend: RedisBackend, options: dict[str, Any]) -> None:
-        self._act(control.cancel, backend, options)
+        self._act(functools.partial(control.cancel, reason=options["reason"]), backend, options)
 
     def _run_now(self, backend: RedisBackend, options: dict[str, Any]) -> None:
         self._act(control.run_now, backend, options)
@@ -120,6 +123,8 @@ class Command(BaseCommand):
         report = verb(_valid_ids(options["ids"]), using=options["database"] or _databases(backend)[0])
         for job_id in report.done:
             self.stdout.write(self.style.SUCCESS(f"{job_id} done"))
+        for job_id in report.asked:
+            self.stdout.write(self.style.SUCCESS(f"{job_id} asked to end"))
         for job_id, reason in report.refused:
             self.stderr.write(f"{job_id} refused: {reason}")
         if report.refused:

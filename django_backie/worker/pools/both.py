@@ -64,6 +64,11 @@ class Pools:
         """Interrupt every attempt whose time is up; the loop does so by itself."""
         self.threads.enforce_timeouts()
 
+    def cancel(self, attempt: Attempt) -> None:
+        """Interrupt an attempt whose job is to be cancelled, where that is safe: a sync one looks for itself."""
+        if attempt.is_async:
+            self.loop.cancel(attempt)
+
     def interrupt_all(self) -> None:
         """Interrupt every attempt, because the worker stops."""
         self.threads.interrupt_all()

@@ -40,7 +40,7 @@ class LoopPool:
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Attempt] = {}
         self._cleaned = 0.0
         self._is_interrupted = False
 
@@ -55,6 +55,11 @@ class LoopPool:
         """Cancel every attempt, because the worker stops."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._cancel_all)
+
+    def cancel(self, attempt: Attempt) -> None:
+        """Cancel one attempt, because somebody wants its job cancelled."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cancel_one, attempt)
 
     def stop(self) -> None:
         """End the loop and its thread."""
@@ -80,6 +85,12 @@ class LoopPool:
         for task in self._tasks:
             task.cancel()
 
+    def _cancel_one(self, attempt: Attempt) -> None:
+        for task, own in self._tasks.items():
+            # Once, whatever the reason: a second cancellation would hit what a task does to clean up.
+            if own is attempt and not task.cancelling():
+                task.cancel()
+
     def _begin(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
             # More than there is room for come where a lost reply was repaired.
@@ -90,11 +101,11 @@ class LoopPool:
             slot = self._free.pop()
             task = asyncio.get_running_loop().create_task(self._run(slot, attempt), context=hygiene.context())
             # The loop itself holds only weak references to its tasks.
-            self._tasks.add(task)
+            self._tasks[task] = attempt
             task.add_done_callback(functools.partial(self._forget, slot, attempt))
 
     def _forget(self, slot: int, attempt: Attempt, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        self._tasks.pop(task, None)
         if task.cancelled():
             # Before its first step: nothing of _run() was executed.
             self._free.append(slot)

@@ -89,7 +89,7 @@ class ThreadPool:
         hygiene.safely(hygiene.close_all)
 
     def _run(self, slot: int, attempt: Attempt) -> None:
-        if not attempt.hold.is_sure():
+        if not attempt.hold.is_sure() or attempt.hold.asked is not None:
             self._report(self._executor.interrupted(attempt))
             return
         self.last_started = self._clock.monotonic()

@@ -1,5 +1,6 @@
 -- The record of a job that has been tried: one head line, then one line of opaque JSON for each ended attempt.
 -- Head: state|version|attempt|crashes|worker|first started|started|finished|due|reason
+-- A running job that is due was asked to cancel: then, and for that reason.
 -- States: S scheduled, Y retryable, Q ready, R running, B blocked, D successful, F failed, C cancelled.
 local function parse(text)
   if not text then
@@ -37,6 +38,15 @@ local function add_note(record, note)
   if is_first then return end
   local _, count = string.gsub(record.history, '\n', '')
   if count > most_notes then record.history = string.sub(record.history, (string.find(record.history, '\n', 2, true))) end
+end
+
+local function is_asked(record)
+  return record.state == 'R' and record.due ~= ''
+end
+
+-- The reason is in the record already.
+local function give_up(record, now)
+  record.state, record.finished, record.due = 'C', whole(now), ''
 end
 
 local ended = {D = true, F = true, C = true}

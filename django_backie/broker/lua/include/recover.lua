@@ -10,7 +10,9 @@ local function charge(prefix, id, score, queue, record, now)
   add_note(record, lost_note(record, now))
   record.crashes = record.crashes + 1
   record.attempt = record.attempt - 1
-  if record.crashes >= crash_limit then
+  if is_asked(record) then
+    give_up(record, now)
+  elseif record.crashes >= crash_limit then
     record.state, record.finished = 'F', whole(now)
     record.reason = 'killed its worker ' .. crash_limit .. ' times'
   elseif record.crashes == 1 then
@@ -23,10 +25,14 @@ local function charge(prefix, id, score, queue, record, now)
   end
 end
 
-local function hand_back(prefix, id, score, queue, record, reason)
+local function hand_back(prefix, id, score, queue, record, reason, now)
   record.attempt = record.attempt - 1
-  record.state, record.reason = 'Q', reason
-  make_ready(prefix, id, queue, score)
+  if is_asked(record) then
+    give_up(record, now)
+  else
+    record.state, record.reason = 'Q', reason
+    make_ready(prefix, id, queue, score)
+  end
 end
 
 -- `begun` is the set of ids that had started; without one, the marks in the holds must do. A worker that was stopping
@@ -43,7 +49,7 @@ local function recover(prefix, worker, now, begun)
         charge(prefix, id, score, queue, record, now)
       else
         -- Whose start nobody could know of counts as started from now on (include/claim.lua).
-        hand_back(prefix, id, score, queue, record, begun and '' or 'recovered')
+        hand_back(prefix, id, score, queue, record, begun and '' or 'recovered', now)
       end
       touch(record, now)
       redis.call('HSET', prefix .. 'h', id, format(record))

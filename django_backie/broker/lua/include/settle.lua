@@ -35,6 +35,10 @@ end
 local function with_changes(text, item, now, worker)
   local record = parse(text)
   if record.state ~= 'R' or record.worker ~= worker then return nil end
+  -- Asked to cancel, it does not wait for another attempt; it may have ended otherwise before it noticed.
+  if is_asked(record) and (item.state == 'C' and item.reason == '' or not ended[item.state]) then
+    item.state, item.reason = 'C', record.reason
+  end
   record.state, record.reason, record.due = item.state, item.reason, ''
   if item.refund then record.attempt = record.attempt - 1 end
   if item.note ~= '' then add_note(record, item.note) end

@@ -15,6 +15,7 @@ from django.db import connections
 from . import compat, control, enqueue, outbox, registry, result
 from .base_backend import BackieBackend
 from .broker.redis import RedisBroker, broker_for
+from .broker.replies import Snapshot
 from .calls import Call, key_of, named_arguments
 from .core import ids
 from .core.cancellation import Cancellation
@@ -159,14 +160,14 @@ class RedisBackend(BackieBackend):
             return None
         if snapshot is None or not snapshot.body:
             return None
-        return self._from_body(job_id, snapshot.body, snapshot.record)
+        return self._from_body(job_id, snapshot)
 
-    def _from_body(self, job_id: str, body: str, record: Any) -> TaskResult[Any] | None:
+    def _from_body(self, job_id: str, snapshot: Snapshot) -> TaskResult[Any] | None:
         try:
-            job = self.unpack(job_id, body)
+            job = self.unpack(job_id, snapshot.body)
         except UnreadableBody:
             return None
-        return result.from_record(task_of(job), job, record)
+        return result.from_record(task_of(job), job, snapshot.record, snapshot.progress)
 
     def _in_rows(self, job_id: str) -> TaskResult[Any] | None:
         if not ids.is_id(job_id):

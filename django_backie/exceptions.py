@@ -37,6 +37,10 @@ class PayloadTooLarge(BackieError, ValueError):
     """Arguments or a return value exceed the configured size."""
 
 
+class InvalidProgress(BackieError, ValueError):
+    """What a task reports of its progress cannot be."""
+
+
 class BrokerError(BackieError):
     """Redis answered with an error."""
 

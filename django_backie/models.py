@@ -154,6 +154,8 @@ class Attempt(models.Model):
     error_class = models.CharField(_("error class"), max_length=200, blank=True, default="")
     error_message = models.CharField(_("error message"), max_length=500, blank=True, default="")
     traceback = models.TextField(_("traceback"), blank=True, default="")
+    # What the attempt has reported last; null where it has reported nothing, as nearly all.
+    progress = models.JSONField(_("progress"), null=True, default=None, editable=False)
 
     class Meta:
         verbose_name = _("attempt")

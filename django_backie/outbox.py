@@ -235,6 +235,8 @@ def _note(attempt: Any) -> dict[str, Any]:
     }
     if attempt.error_class:
         note |= {"c": attempt.error_class, "m": attempt.error_message, "t": attempt.traceback}
+    if attempt.progress is not None:
+        note["p"] = attempt.progress
     return note
 
 

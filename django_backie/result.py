@@ -20,6 +20,7 @@ from .core.job import Job
 from .core.states import State
 from .exceptions import Cancelled, NotYet, WorkerLost, WouldNeverEnd
 from .moments import moment
+from .progress import Progress, latest, of_row
 
 R = TypeVar("R")
 
@@ -30,11 +31,13 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.25
 class TaskResult(compat.TaskResult, Generic[R]):  # type: ignore[misc, type-arg]
     """The caller's handle on a job.
 
-    ``status`` is django.tasks' word, ``state`` ours: one of the eight of ``State``.
+    ``status`` is django.tasks' word, ``state`` ours: one of the eight of ``State``. ``progress`` is what the latest
+    attempt has reported, None where it has not.
     """
 
     state: State = State.READY
     crashes: int = 0
+    progress: Progress | None = None
 
     if TYPE_CHECKING:
 
@@ -113,7 +116,7 @@ class TaskResult(compat.TaskResult, Generic[R]):  # type: ignore[misc, type-arg]
 
     def copy(self, other: Any) -> None:
         """Show what another handle of the same job shows."""
-        for name in (*compat.TASK_REFRESH_ATTRS, "state", "crashes"):
+        for name in (*compat.TASK_REFRESH_ATTRS, "state", "crashes", "progress"):
             object.__setattr__(self, name, getattr(other, name))
 
 
@@ -175,12 +178,13 @@ def fresh(task: Any, job: Job) -> TaskResult[Any]:
     return handle
 
 
-def from_record(task: Any, job: Job, record: Any) -> TaskResult[Any]:
-    """Return the handle of a job that is in Redis; ``record`` is a ``broker.replies.Record``."""
+def from_record(task: Any, job: Job, record: Any, progress: str = "") -> TaskResult[Any]:
+    """Return the handle of a job that is in Redis; ``record`` and ``progress`` are a ``broker.replies.Snapshot``'s."""
     attempts = list(record.attempts)
     workers = [attempt["w"] for attempt in attempts]
     if record.state is State.RUNNING:
         workers.append(record.worker)
+    has_progress = progress or (attempts and "p" in attempts[-1])
     result = _result(
         task,
         job,
@@ -192,6 +196,7 @@ def from_record(task: Any, job: Job, record: Any) -> TaskResult[Any]:
         errors=errors_of(attempts, record.state, record.reason),
         worker_ids=workers,
         crashes=record.crashes,
+        progress=latest(record.state, record.started, attempts, progress) if has_progress else None,
     )
     if record.state is State.SUCCESSFUL:
         set_return_value(result, attempts[-1].get("v", "null"))
@@ -215,6 +220,7 @@ def from_row(task: Any, job: Job, row: Any) -> TaskResult[Any]:
         errors=errors_of(map(_as_note, attempts), State(row.state), row.reason),
         worker_ids=workers,
         crashes=row.crashes,
+        progress=of_row(attempts[-1].progress) if attempts and row.state != State.RUNNING else None,
     )
     if row.state == State.SUCCESSFUL:
         set_return_value(result, row.result or "null")
@@ -294,4 +300,5 @@ _NOT_YET: dict[str, type] = {
     "errors": list,
     "worker_ids": list,
     "crashes": int,
+    "progress": NoneType,
 }

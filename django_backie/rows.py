@@ -92,6 +92,7 @@ class Rows:
                 "error_class": str(note.get("c", ""))[:LONGEST_CLASS],
                 "error_message": str(note.get("m", ""))[:LONGEST_MESSAGE],
                 "traceback": str(note.get("t", "")),
+                "progress": None if (progress := note.get("p")) is None else values.json(progress),
             }
 
     def _changes_of(self, snapshot: Snapshot) -> Row:

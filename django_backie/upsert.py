@@ -47,6 +47,7 @@ ATTEMPT = (
     "error_class",
     "error_message",
     "traceback",
+    "progress",
 )
 
 # An expression for a column of a row, as it is or as it is to be.

@@ -16,7 +16,7 @@ from django.utils.translation import pgettext
 from ..core.cancellation import wish_of
 from ..core.states import State
 from ..models import Attempt, Job
-from . import badges, display, timeline, timing, values
+from . import badges, display, progress, timeline, timing, values
 from .columns import planned_tag
 
 ATTEMPTS_SHOWN = 50
@@ -61,6 +61,7 @@ def context(job: Job, list_url: str, *, payload: bool) -> dict[str, Any]:
         "job": job,
         "badge": badges.job_badge(job),
         "notice": notice(job),
+        **progress.context(job, attempts, now, payload=payload),
         "facts": facts(job, list_url, now),
         "life": timeline.bars(life),
         "life_summary": timeline.summary(life),

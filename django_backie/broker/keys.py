@@ -17,6 +17,7 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``e``                 zset     tombstones of erased jobs, by expiry
 ``g``                 zset     failed and cancelled jobs that have left Redis, by the version of their end; ten minutes
 ``a``                 zset     workers of whose jobs some were asked to cancel, by the last asking; a hint to look
+``pr``                hash     job id -> when its running attempt began, and how far that is, as JSON
 ``qs``                set      names of the queues
 ``k:<queue>``, ``k``  zset     wake-up markers of one queue, of all queues
 ``kn``                zset     wake-up marker for workers that exclude queues: there is a new queue

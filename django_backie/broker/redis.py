@@ -6,7 +6,7 @@ import functools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import redis
 
@@ -41,6 +41,15 @@ class Restored:
     crashes: int = 0
     attempts: tuple[dict[str, Any], ...] = ()
     version: int = 0
+
+
+class Shown(NamedTuple):
+    """How far an attempt is, as one line of JSON, for its worker to show under its token."""
+
+    worker: str
+    id: str
+    token: int
+    progress: str
 
 
 class RedisBroker:
@@ -139,6 +148,11 @@ class RedisBroker:
     def is_mine(self, worker: str, job_id: str, token: int) -> bool:
         """Tell whether a worker still holds a job under a token."""
         return bool(self._run("mine", [], prefix=self.keys.prefix, worker=worker, id=job_id, token=token))
+
+    def show(self, attempts: Sequence[Shown]) -> list[bool]:
+        """Show how far attempts are; answer for each whether it is still its worker's."""
+        rest = [value for attempt in attempts for value in attempt]
+        return [*map(bool, self._run("progress", rest, prefix=self.keys.prefix))] if rest else []
 
     def renew(self, started: Mapping[str, Collection[str]]) -> dict[str, bool]:
         """Renew the leases of workers, given the jobs each has started; False means fenced."""

@@ -122,12 +122,16 @@ class Turn:
 
 
 class Snapshot(NamedTuple):
-    """A job as Redis has it: ``body`` may be empty where only the record is left."""
+    """A job as Redis has it: ``body`` may be empty where only the record is left.
+
+    ``progress`` is what ``progress.lua`` has written.
+    """
 
     id: str
     version: int
     body: str
     record: Record
+    progress: str = ""
 
 
 class Request(NamedTuple):
@@ -220,8 +224,12 @@ def snapshots(flat: Sequence[Any]) -> list[Snapshot]:
 
 def inspected(ids: Sequence[str], flat: Sequence[Any]) -> dict[str, Snapshot]:
     """Return the jobs of ``inspect.lua`` that are here."""
-    rows = zip(ids, _rows(flat, 3), strict=True)
-    return {job_id: Snapshot(job_id, 0, body, record(text, due)) for job_id, (body, text, due) in rows if body or text}
+    rows = zip(ids, _rows(flat, 4), strict=True)
+    return {
+        job_id: Snapshot(job_id, 0, body, record(text, due), progress)
+        for job_id, (body, text, due, progress) in rows
+        if body or text
+    }
 
 
 def _rows(flat: Sequence[Any], width: int) -> Iterator[Sequence[Any]]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from . import retry
 from .job import Job
+from .progress import Reported
 from .states import State
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
@@ -99,7 +100,9 @@ class Transition(NamedTuple):
     refund: bool = False
     reason: str = ""
 
-    def record(self, *, number: int, worker: str, started: float, finished: float) -> dict[str, Any]:
+    def record(
+        self, *, number: int, worker: str, started: float, finished: float, progress: Reported | None = None
+    ) -> dict[str, Any]:
         """Return the attempt as the mirror and the result handle read it; times as epoch seconds."""
         record: dict[str, Any] = {"n": number, "w": worker, "s": started, "e": finished, "o": self.outcome}
         if self.failure is not None:
@@ -108,16 +111,23 @@ class Transition(NamedTuple):
             record["r"] = finished + self.delay
         if self.result:
             record["v"] = self.result
+        if progress is not None:
+            record["p"] = progress
         return record
 
-    def note(self, *, number: int, worker: str, started: float, finished: float) -> str:
+    def note(
+        self, *, number: int, worker: str, started: float, finished: float, progress: Reported | None = None
+    ) -> str:
         """Return ``record`` as JSON text."""
         if self.failure is None and self.state is State.SUCCESSFUL:
             # By hand: so nearly all attempts end, and an encoder takes ten times as long to get going.
             end = f',"v":{quoted(self.result)}}}' if self.result else "}"
+            if progress is not None:
+                end = f',"p":{progress.text()}{end}'
             start = f'{{"n":{number},"w":{quoted(worker)},"s":{started!r},"e":{finished!r}'
             return f'{start},"o":{quoted(self.outcome)}{end}'
-        return _ENCODER.encode(self.record(number=number, worker=worker, started=started, finished=finished))
+        record = self.record(number=number, worker=worker, started=started, finished=finished, progress=progress)
+        return _ENCODER.encode(record)
 
 
 def decide(job: Job, attempt: int, outcome: Outcome, dice: float) -> Transition:  # noqa: PLR0911 - one an outcome

@@ -9,6 +9,7 @@ from .. import compat, hooks
 from ..core.outcome import Transition
 from ..core.states import State
 from ..moments import moment
+from ..progress import shown
 from ..result import TaskResult, cancellation, set_return_value
 from .attempt import Attempt, Finished
 
@@ -38,6 +39,8 @@ def show_end(attempt: Attempt, transition: Transition) -> None:
     object.__setattr__(result, "finished_at", moment(attempt.ended) if transition.state.is_final else None)
     object.__setattr__(result, "status", compat.TaskResultStatus[transition.state.status])
     object.__setattr__(result, "state", transition.state)
+    if (gauge := attempt.hold.shown) is not None:
+        object.__setattr__(result, "progress", shown(gauge.close()))
     if transition.failure is not None:
         failure = transition.failure
         result.errors.append(compat.TaskError(exception_class_path=failure.class_path, traceback=failure.traceback))

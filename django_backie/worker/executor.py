@@ -233,10 +233,15 @@ class Executor:
         transition = decide(job, lease.attempt, outcome, self._dice())
         if attempt.hold.asked is not None:
             transition = heed(transition, attempt.hold.asked)
-        note = ""
+        note, gauge = "", attempt.hold.shown
+        progress = None if gauge is None else gauge.close()
         if transition.outcome:
             note = transition.note(
-                number=lease.attempt, worker=attempt.worker, started=attempt.started, finished=attempt.ended
+                number=lease.attempt,
+                worker=attempt.worker,
+                started=attempt.started,
+                finished=attempt.ended,
+                progress=progress,
             )
         waited = max(0.0, attempt.started - max(job.created, job.run_after or 0.0))
         ran = attempt.ended - attempt.started

@@ -13,6 +13,7 @@ from ..broker.replies import Lease
 from ..clock import SYSTEM, Clock
 from ..exceptions import BrokerError
 from .board import Board
+from .gauge import Gauges
 from .hold import Leased
 from .options import WorkerOptions
 
@@ -32,6 +33,7 @@ class Membership:
         self._clock = clock
         self._base_name = base_name
         self._board = board
+        self._gauges = Gauges(broker)
         self._name = self._present_name()
         self._info = json.dumps({"pid": os.getpid(), "queues": options.named_queues, "mode": options.mode})
 
@@ -60,7 +62,7 @@ class Membership:
 
     def hold_of(self, lease: Lease, worker: str) -> Leased:
         """Return the hold of a job that was leased under a name."""
-        return Leased(self._broker, self.is_sure_of, worker, lease.id, lease.token)
+        return Leased(self._broker, self.is_sure_of, worker, lease.id, lease.token, self._gauges)
 
     def is_sure_of(self, worker: str) -> bool:
         """Tell whether the lease of a name surely stands, by the clock; the last fifth of it is not relied upon."""
@@ -87,6 +89,7 @@ class Membership:
 
     def leave(self) -> None:
         """Strike this worker off."""
+        self._gauges.stop()
         try:
             self._broker.leave(self.name)
         except BrokerError as error:

@@ -17,7 +17,7 @@ import redis
 from django_backie import compat
 from django_backie.broker import scripts
 from django_backie.broker.listener import Listener
-from django_backie.broker.redis import RedisBroker, Restored
+from django_backie.broker.redis import RedisBroker, Restored, Shown
 from django_backie.broker.replies import Ending
 from django_backie.conf import Config
 from django_backie.core.states import State
@@ -348,6 +348,19 @@ def test_restore_is_refused_and_changes_nothing(broker: RedisBroker) -> None:
 
     assert all(version > 0 for version in broker.restore(back, revive=True))
     assert order(broker) == ["failed", "lost"]
+
+
+def test_progress_is_the_first_to_give_way(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    (lease,) = claim(broker)
+    shown = [Shown(WORKER, "a", lease.token, '[1,2,"",1.0]')]
+    before = everything(broker)
+    with full(broker):
+        with pytest.raises(BrokerUnavailable, match=r"not available: .*maxmemory"):
+            broker.show(shown)
+        assert everything(broker) == before
+
+    assert broker.show(shown) == [True]
 
 
 def test_a_server_that_has_forgotten_the_scripts_takes_them_without_memory(broker: RedisBroker) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import redis
 
-from django_backie.broker.redis import RedisBroker, Restored
+from django_backie.broker.redis import RedisBroker, Restored, Shown
 from django_backie.broker.replies import Ending, Record
 from django_backie.chaos.server import Server
 from django_backie.conf import Config
@@ -96,7 +96,10 @@ def _dangerous(broker: RedisBroker) -> None:
 
 
 def _ended(broker: RedisBroker) -> None:
-    run(broker, "a", note=NOTE)
+    broker.enqueue([job("a")])
+    (lease,) = claim(broker)
+    broker.show([Shown(WORKER, "a", lease.token, "[1,2]")])
+    end(broker, lease, note=NOTE)
     run(broker, "b", State.FAILED, note=NOTE)
     _fresh_but(broker, "ab")
 
@@ -230,7 +233,7 @@ def _oddities(broker: RedisBroker) -> list[str]:
     """Return what is wrong: jobs in no place or in two, and attempts of which nobody knows."""
     client, keys = broker.client, broker.keys
     waiting = set(client.zrange(keys["s"], 0, -1))
-    found = []
+    found = [f"the progress of {job_id} has no job" for job_id in {*client.hkeys(keys["pr"])} - _bodies(broker)]
     for job_id in sorted(_bodies(broker)):
         record = broker.inspect([job_id])[job_id].record
         queue = client.hget(keys["b"], job_id).split("\n")[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django_backie.broker.keys import Keys
-from django_backie.broker.redis import RedisBroker
+from django_backie.broker.redis import RedisBroker, Shown
 from django_backie.core.states import State
 
 from .conftest import documented_names
@@ -27,6 +27,7 @@ def test_every_documented_key_is_used_and_no_other(broker: RedisBroker) -> None:
     """The whole life of several jobs; the fixture of this package looks for undocumented names in every test."""
     broker.enqueue([*jobs("abcdefg"), job("later", run_after=far_future())])
     leases = claim(broker, 4)
+    broker.show([Shown("w1", leases[3].id, leases[3].token, "[]")])
     end(broker, leases[0])
     end(broker, leases[1], State.SCHEDULED, refund=True, delay=HOUR)
     broker.erase(["c"])

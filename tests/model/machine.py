@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from django_backie.broker.listener import Listener
-from django_backie.broker.redis import MOST_UNMIRRORED, Restored
+from django_backie.broker.redis import MOST_UNMIRRORED, Restored, Shown
 from django_backie.broker.replies import Ending, Lease, Request, Snapshot, Turn
 from django_backie.core.states import State
 
@@ -204,6 +204,12 @@ class Machine(RuleBasedStateMachine):
     def ask(self, number: int, late: bool, worker: str | None) -> None:
         holder, lease = self.lease(number, late)
         self.both("is_mine", worker or holder, lease.id, lease.token)
+
+    @precondition(lambda self: self.leases)
+    @rule(number=numbers, late=rarely, worker=st.none() | workers, done=st.integers(0, 2))
+    def show(self, number: int, late: bool, worker: str | None, done: int) -> None:
+        holder, lease = self.lease(number, late)
+        self.both("show", [Shown(worker or holder, lease.id, lease.token, f'[{done},2,"a|b\\u0001",1.5]')])
 
     @rule(chosen=st.lists(workers, max_size=2, unique=True))
     def stop(self, chosen: list[str]) -> None:

@@ -6,12 +6,13 @@ clock is ``now``, which the tests move as they like.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django_backie.broker import replies
-from django_backie.broker.redis import MOST_UNMIRRORED, Restored
+from django_backie.broker.redis import MOST_UNMIRRORED, Restored, Shown
 from django_backie.broker.replies import Arrival, Ending, Lease, Record, Request, Snapshot, Ticked, Turn
 from django_backie.core.job import Packed
 
@@ -55,6 +56,8 @@ class Job:
     token: int = 0
     # What the worker's hold says: "0" taken, "1" begun (or suspected to be), "2" has killed two workers already.
     begun: str = "0"
+    # When the attempt began whose progress was shown last, and what was shown.
+    shown: tuple[int | None, str] | None = None
 
     @property
     def waits_until(self) -> int | None:
@@ -92,6 +95,10 @@ class Job:
             reason=self.reason,
             attempts=tuple(self.notes),
         )
+
+    def progress(self) -> str:
+        """Return the progress that was shown last, as a reader of Redis is told."""
+        return f"{self.shown[0]}|{self.shown[1]}" if self.shown else ""
 
     def lease(self) -> Lease:
         """Return the right to run the attempt that goes on."""
@@ -317,6 +324,16 @@ class Reference:
     def is_mine(self, worker: str, job_id: str, token: int) -> bool:
         return any(job.id == job_id and job.token == token for job in self._held_by(worker))
 
+    def show(self, attempts: Sequence[Shown]) -> list[bool]:
+        return [self._show(attempt) for attempt in attempts]
+
+    def _show(self, attempt: Shown) -> bool:
+        if not self.is_mine(attempt.worker, attempt.id, attempt.token):
+            return False
+        job = self.jobs[attempt.id]
+        job.shown = job.started, attempt.progress
+        return True
+
     def held(self, worker: str) -> list[Lease]:
         return [job.lease() for job in self._held_by(worker)]
 
@@ -380,7 +397,7 @@ class Reference:
 
     def inspect(self, ids: Sequence[str]) -> dict[str, Snapshot]:
         here = [self.jobs[job_id] for job_id in ids if job_id in self.jobs]
-        return {job.id: Snapshot(job.id, 0, job.body, job.record()) for job in here}
+        return {job.id: Snapshot(job.id, 0, job.body, job.record(), job.progress()) for job in here}
 
     def lift(self, versions: Mapping[str, int]) -> int:
         """Raise what is not newer than its row above it."""
@@ -423,7 +440,10 @@ class Reference:
 
     def _charge(self, job: Job) -> None:
         started = (job.started or 0) / 1000
-        job.note({"n": job.attempt + 1, "w": job.worker, "s": started, "e": self.now / 1000, "o": "lost"})
+        note = {"n": job.attempt + 1, "w": job.worker, "s": started, "e": self.now / 1000, "o": "lost"}
+        if job.shown and job.shown[0] == job.started:
+            note["p"] = json.loads(job.shown[1])
+        job.note(note)
         job.crashes += 1
         if job.is_asked:
             job.give_up(self.now)
@@ -517,6 +537,7 @@ class Reference:
             "infos": self.infos,
             "stopping": self.stopping_workers,
             "marks": self.marks,
+            "progress": {job.id: job.progress() for job in self.jobs.values() if job.shown},
             "expiring": self.expiring,
             "tombstones": self.tombstones,
             "over": self.over,

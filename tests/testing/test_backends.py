@@ -19,7 +19,7 @@ from django_backie.core.cancellation import Cancellation
 from django_backie.core.states import State
 from django_backie.exceptions import InvalidArguments, PayloadTooLarge, UnserializableValue
 from django_backie.testing import DummyBackend, ImmediateBackend
-from tests.app import cancelled, followed
+from tests.app import cancelled, followed, progressing
 from tests.contract_tasks import (
     SEEN,
     Greet,
@@ -377,3 +377,24 @@ def test_what_follows_a_job_follows_here_too(immediate: Any) -> None:
 
     assert sorted(followed.told) == [("exhausted", result.id), ("failure", result.id)]
     assert [handle.task.name for handle in immediate.results] == ["fails", "after_failure", "after_all"]
+
+
+def test_what_an_eager_job_reports_is_its_handles(use: Any) -> None:
+    use("ImmediateBackend")
+    result = progressing.walk.delay(4)
+
+    assert result.progress is not None
+    assert (result.progress.done, result.progress.percent, result.progress.message) == (4, 100, "walking")
+
+
+def test_an_eager_async_job_reports_too(use: Any) -> None:
+    use("ImmediateBackend")
+    result = progressing.ahalfway.delay()
+
+    assert result.progress is not None
+    assert result.progress.percent == 50
+
+
+def test_what_a_dummy_keeps_has_no_progress(use: Any) -> None:
+    use("DummyBackend")
+    assert progressing.walk.delay(4).progress is None

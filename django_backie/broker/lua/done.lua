@@ -1,5 +1,5 @@
 -- Un-mark mirrored jobs unless they have changed again; what has ended leaves Redis, the row is its record now.
--- keys: d b h e g
+-- keys: d b h e g pr
 -- args: prefix
 -- include: time record tombs
 -- The rest: id and version for each job.
@@ -25,6 +25,7 @@ for index, text in pairs(fetch(h, unchanged)) do
 end
 if #entombed > 0 then entomb(entombed) end
 call_in_chunks('ZREM', d, unchanged, 500)
+call_in_chunks('HDEL', pr, over, 500)
 call_in_chunks('HDEL', h, over, 500)
 call_in_chunks('HDEL', b, over, 500)
 return erased

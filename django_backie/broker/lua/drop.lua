@@ -1,5 +1,5 @@
 -- Remove jobs that have ended by their rows; a server that lost its last writes may have brought them back.
--- keys: b h s f d x w
+-- keys: b h s f d x w pr
 -- args: prefix
 -- include: time record place
 -- The rest: id and version of the row for each job.
@@ -13,7 +13,7 @@ for at = first, #ARGV, 2 do
   if body and parse(redis.call('HGET', h, id)).version < version then
     count = count + 1
     redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)
-    for _, key in ipairs({b, h, f}) do redis.call('HDEL', key, id) end
+    for _, key in ipairs({pr, b, h, f}) do redis.call('HDEL', key, id) end
     for _, key in ipairs({s, d, x}) do redis.call('ZREM', key, id) end
     for _, worker in ipairs(workers) do redis.call('HDEL', prefix .. 'w:' .. worker, id) end
   end

@@ -1,5 +1,5 @@
 -- Remove every trace of jobs, wherever they stand; a running attempt's result will be refused as stale.
--- keys: b h s d f x w e
+-- keys: b h s d f x w e pr
 -- args: prefix
 -- include: time place
 -- The rest: ids.
@@ -15,6 +15,7 @@ for at = first, #ARGV do
   end
   -- For an hour: a snapshot of the job may be on its way to the mirror.
   redis.call('ZADD', e, whole(now + 3600000), id)
+  redis.call('HDEL', pr, id)
   redis.call('HDEL', b, id)
   redis.call('HDEL', h, id)
   redis.call('HDEL', f, id)

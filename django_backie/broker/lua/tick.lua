@@ -1,5 +1,5 @@
 -- Keep time for all: promote due jobs, take back what dead workers hold, drop what has expired. Any worker may call it.
--- keys: w b h x e g a clk
+-- keys: w b h x e g a clk pr
 -- args: prefix lease interval keep keep_failed
 -- include: time mark record place promote recover tombs
 -- Answers: workers buried, jobs taken back, jobs promoted; all 0 when the last tick is younger than `interval` ms. Then
@@ -28,6 +28,7 @@ end
 local promoted = promote(prefix, now, 1000)
 local expired = redis.call('ZRANGEBYSCORE', x, '-inf', whole(now), 'LIMIT', 0, 500)
 if #expired > 0 then
+  redis.call('HDEL', pr, unpack(expired))
   redis.call('HDEL', b, unpack(expired))
   redis.call('HDEL', h, unpack(expired))
   redis.call('ZREM', x, unpack(expired))

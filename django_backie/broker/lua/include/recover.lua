@@ -1,13 +1,20 @@
 -- Take back everything a worker holds: unstarted jobs free of charge, started ones with a crash on their account.
 local crash_delay, crash_limit = 30000, 3
 
-local function lost_note(record, now)
-  return string.format('{"n":%d,"w":%s,"s":%s,"e":%s,"o":"lost"}', record.attempt, cjson.encode(record.worker),
-    string.format('%.3f', tonumber(record.started) / 1000), string.format('%.3f', now / 1000))
+-- How far an attempt was goes with its end; what stands there may be an earlier attempt's.
+local function last_progress(prefix, id, record)
+  local started, progress = string.match(redis.call('HGET', prefix .. 'pr', id) or '', '^(%d+)|(.*)$')
+  return started == record.started and ',"p":' .. progress or ''
+end
+
+local function lost_note(prefix, id, record, now)
+  return string.format('{"n":%d,"w":%s,"s":%s,"e":%s,"o":"lost"%s}', record.attempt, cjson.encode(record.worker),
+    string.format('%.3f', tonumber(record.started) / 1000), string.format('%.3f', now / 1000),
+    last_progress(prefix, id, record))
 end
 
 local function charge(prefix, id, score, queue, record, now)
-  add_note(record, lost_note(record, now))
+  add_note(record, lost_note(prefix, id, record, now))
   record.crashes = record.crashes + 1
   record.attempt = record.attempt - 1
   if is_asked(record) then

@@ -71,9 +71,9 @@ class TaskContext(compat.TaskContext):  # type: ignore[misc, type-arg]
     def progress(self, done: Number, total: Number | None = None, message: str = "") -> None:
         """Show how far this attempt is, to whoever looks at the job: its caller, the admin, the user's page.
 
-        Costs a microsecond, however often it is called: a thread of the worker writes the latest value a few times a
-        second, and the last one goes with the end of the attempt. While Redis is away nothing is shown, and nothing
-        fails. A message of more than 200 characters is cut.
+        Costs a few microseconds and waits for nothing, however often it is called: a thread of the worker writes the
+        latest value a few times a second, and the last one goes with the end of the attempt. While Redis is away
+        nothing is shown, and nothing fails. A message of more than 200 characters is cut.
 
         Raises:
             InvalidProgress: a number is none, or negative; more is done than there is to do.

@@ -54,8 +54,8 @@ class Gauge:
         return Shown(self._worker, self._job, self._token, self._latest.text())
 
     def put_back(self) -> None:
-        """Note that what was taken has not been written."""
-        if self._gauges is not None and not self._is_queued:
+        """Note that what was taken has not been written; what an attempt has ended with goes another way."""
+        if self._gauges is not None and not self._is_queued and not self._is_over:
             self._is_queued = True
             self._gauges.put(self)
 

@@ -8,6 +8,8 @@ app_name = "shop"
 urlpatterns = [
     path("", views.front, name="front"),
     path("latest/", views.latest, name="latest"),
+    path("sales/", views.count, name="count"),
+    path("sales/<uuid:job>/", views.sales, name="sales"),
     path("orders/<str:number>/", views.order, name="order"),
     path("orders/<str:number>/jobs/", views.order_jobs, name="order_jobs"),
 ]

@@ -1,15 +1,20 @@
 """The pages of the shop."""
 
-from django.http import HttpRequest, HttpResponse
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from django_backie.compat import TaskResultDoesNotExist
 
 from .catalogue import CATALOGUE
 from .forms import OrderForm
 from .models import Order
 from .progress import progress_of
 from .services import place_order
+from .tasks import count_sales
 
 LATEST = 8
 
@@ -44,6 +49,25 @@ def order(request: HttpRequest, number: str) -> HttpResponse:
 def order_jobs(request: HttpRequest, number: str) -> HttpResponse:
     """Return the jobs of an order as a fragment of its page."""
     return render(request, "shop/_jobs.html", _progress(number))
+
+
+@require_POST
+def count(request: HttpRequest) -> HttpResponse:
+    """Have the sales counted, and lead to where one sees how far that is."""
+    return redirect("shop:sales", count_sales.delay().id)
+
+
+@never_cache
+@require_GET
+def sales(request: HttpRequest, job: UUID) -> HttpResponse:
+    """Show how far the counting is, and then what was sold."""
+    try:
+        result = count_sales.get_result(str(job))
+    except TaskResultDoesNotExist as error:
+        raise Http404 from error
+    sold = result.return_value if result.is_finished and result.state == "SUCCESSFUL" else {}
+    counted = [(product, sold.get(sku, 0)) for sku, product in CATALOGUE.items()] if sold else []
+    return render(request, "shop/sales.html", {"result": result, "counted": counted})
 
 
 def _latest() -> list[object]:

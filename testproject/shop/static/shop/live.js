@@ -47,3 +47,6 @@ function announce(summary) {
   const status = document.querySelector("[data-live-status]");
   if (status && summary && status.textContent !== summary) status.textContent = summary;
 }
+
+// The job of a <backie-progress> has ended: the page has its result now.
+document.addEventListener("backie:ended", () => location.reload());

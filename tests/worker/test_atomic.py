@@ -33,6 +33,8 @@ pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "othe
 class Hold:
     """A lease that stands, or not, as the test says."""
 
+    shown = None
+
     def __init__(self, *, stands: bool = True) -> None:
         self.stands = stands
         self.asked: str | None = None

@@ -33,7 +33,7 @@ LIKELY = {
     "place": ["enqueue", "settle", "restore"],
     "promote": ["tick", "settle"],
     "record": ["settle", "bury", "cancel"],
-    "recover": ["bury", "stopping", "cancel"],
+    "recover": ["bury", "stopping", "cancel", "progress"],
     "time": ["done", "turn"],
     "tombs": ["erase", "enqueue", "done"],
 }

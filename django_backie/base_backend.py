@@ -103,9 +103,8 @@ class BackieBackend(compat.BaseTaskBackend):
             msg = f"Task function must be defined at a module level, {task.func.__qualname__!r} is not."
             raise compat.InvalidTask(msg)
         queue = task.queue_name
-        if not isinstance(queue, str) or not 0 < len(queue) <= LONGEST_QUEUE_NAME or not queue.isprintable():
-            msg = f"Queue name must be 1 to {LONGEST_QUEUE_NAME} printable characters, not {queue!r}."
-            raise compat.InvalidTask(msg)
+        if problem := queue_problem(queue):
+            raise compat.InvalidTask(problem)
         if not isinstance(task.run_after, datetime | timedelta | None):
             msg = f"run_after must be a datetime or a timedelta, {task.run_after!r} is not."
             raise compat.InvalidTask(msg)
@@ -188,6 +187,13 @@ class BackieBackend(compat.BaseTaskBackend):
                 self._plans.clear()
             plan = self._plans[id(task)] = plan_of(task, self.config)
         return plan
+
+
+def queue_problem(name: object) -> str:
+    """Return what is wrong with the name of a queue, empty where it is a good one."""
+    if isinstance(name, str) and 0 < len(name) <= LONGEST_QUEUE_NAME and name.isprintable():
+        return ""
+    return f"Queue name must be 1 to {LONGEST_QUEUE_NAME} printable characters, not {name!r}."
 
 
 def readable(task: Task[..., Any], named: dict[str, Any], config: conf.Config) -> dict[str, Any]:

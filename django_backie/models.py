@@ -138,6 +138,29 @@ class Schedule(models.Model):
         return f"{self.task} {self.rule}"
 
 
+class Pause(models.Model):
+    """A queue that gives out no jobs, until ``until`` or until the row goes."""
+
+    id = models.BigAutoField(primary_key=True)
+    backend = models.CharField(_("backend"), max_length=100)
+    queue = models.CharField(_("queue"), max_length=100)
+    reason = models.CharField(_("reason"), max_length=200, blank=True, default="")
+    until = models.DateTimeField(_("until"), null=True, blank=True)
+    by = models.CharField(_("by"), max_length=150, blank=True, default="")
+    since = models.DateTimeField(_("since"))
+
+    class Meta:
+        verbose_name = _("paused queue")
+        verbose_name_plural = _("paused queues")
+        ordering = ["queue"]
+        default_permissions = ("view",)
+        permissions = [("pause_queue", _("Can pause and resume queues"))]
+        constraints = [models.UniqueConstraint(fields=["backend", "queue"], name="backie_pause_once")]
+
+    def __str__(self) -> str:
+        return self.queue
+
+
 class Attempt(models.Model):
     """One try to run a job; written once it has ended."""
 

@@ -30,9 +30,9 @@ LAYERS: list[list[set[str]]] = [
     [{"base_task"}, {"base_backend", "plan"}],
     [{"control"}],
     [{"backend"}],
-    [{"hooks"}, {"timetables"}],
+    [{"hooks"}, {"timetables"}, {"pauses"}],
     [{"worker"}, {"duties"}],
-    [{"progress_page"}, {"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],
+    [{"progress_page"}, {"queues"}, {"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],
     [{"seed"}, {"checks", "apps"}, {"admin"}, {"templatetags", "urls", "views"}, {"testing"}, {"chaos"}],
     [{"management"}],
 ]

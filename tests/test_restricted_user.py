@@ -124,6 +124,9 @@ def test_what_people_do_is_allowed(backend: Any, capsys: pytest.CaptureFixture[s
     assert control.erase([erased.id]) == 1
     call_command("backie", "stats")
     assert "2 ready" in capsys.readouterr().out
+    control.pause("default")
+    assert (control.move("default", "bulk").moved, control.resume("default")) == (2, True)
+    assert control.purge("bulk") == 2
 
 
 @uses_databases

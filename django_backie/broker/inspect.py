@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from . import replies
 from .connection import translated
-from .redis import RedisBroker
+from .redis import PAGE, RedisBroker
+from .replies import Pause
 
 
 def ready_counts(broker: RedisBroker) -> dict[str, int]:
@@ -16,6 +19,37 @@ def ready_counts(broker: RedisBroker) -> dict[str, int]:
         for queue in queues:
             pipe.zcard(broker.keys.queue(queue))
         return dict(zip(queues, pipe.execute(), strict=True)) if queues else {}
+
+
+def pauses(broker: RedisBroker) -> dict[str, Pause]:
+    """Return the queues that are paused now, by the server's clock."""
+    with translated(broker.config.url):
+        pipe = broker.client.pipeline(transaction=False)
+        pipe.hgetall(broker.keys["p"])
+        pipe.time()
+        found, (seconds, micros) = pipe.execute()
+    now = seconds + micros / 1e6
+    paused = {str(queue): replies.pause(text) for queue, text in found.items()}
+    return {queue: pause for queue, pause in sorted(paused.items()) if pause.until is None or pause.until > now}
+
+
+def ready_pages(broker: RedisBroker, queue: str) -> Iterator[list[str]]:
+    """Yield pages of the ids of a queue's ready jobs, in order, as many as there are at first.
+
+    What has been shown may leave the queue meanwhile: a page begins behind the place where the last one ended.
+    """
+    key = broker.keys.queue(queue)
+    with translated(broker.config.url):
+        left = int(broker.client.zcard(key))
+    start = "-inf"
+    while left > 0:
+        with translated(broker.config.url):
+            found: Any = broker.client.zrangebyscore(key, start, "+inf", 0, min(left, PAGE), withscores=True)
+        if not found:
+            return
+        yield [str(job_id) for job_id, _ in found]
+        left -= len(found)
+        start = f"({found[-1][1]:.0f}"
 
 
 def unfinished(broker: RedisBroker, queues: list[str] | None = None) -> int:

@@ -19,6 +19,7 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``a``                 zset     workers of whose jobs some were asked to cancel, by the last asking; a hint to look
 ``pr``                hash     job id -> when its running attempt began, and how far that is, as JSON
 ``qs``                set      names of the queues
+``p``                 hash     paused queue -> the end of its pause, and what people read of it
 ``k:<queue>``, ``k``  zset     wake-up markers of one queue, of all queues
 ``kn``                zset     wake-up marker for workers that exclude queues: there is a new queue
 ``fifo:<queue>``      list     the strings of the plain ``Broker``

@@ -15,7 +15,7 @@ from ..core.job import Packed
 from . import replies, scripts
 from .connection import address, command_client, translated
 from .keys import Keys
-from .replies import Arrival, Ending, Lease, Request, Snapshot, Ticked, Turn
+from .replies import Arrival, Ending, Lease, Moved, Pause, Request, Snapshot, Ticked, Turn
 
 # A script blocks the server while it runs.
 MOST_AT_ONCE = 1000
@@ -220,6 +220,20 @@ class RedisBroker:
     def hasten(self, ids: Sequence[str]) -> list[str]:
         """Make waiting jobs ready now; answer for each ``OK``, ``READY``, ``RUNNING``, ``ENDED`` or ``GONE``."""
         return list(self._run("hasten", [*ids], prefix=self.keys.prefix, **self._keep))
+
+    def pause(self, queue: str, pause: Pause) -> None:
+        """Let a queue give out no jobs; in place of a pause that there is."""
+        self._run("pause", [], prefix=self.keys.prefix, queue=queue, pause=pause.text())
+
+    def resume(self, queue: str) -> bool:
+        """Let a queue give out jobs again, and wake who waits for them; answer whether it was paused."""
+        return bool(self._run("resume", [], prefix=self.keys.prefix, queue=queue))
+
+    def move(self, source: str, target: str, jobs: Sequence[Moved]) -> list[bool]:
+        """Move ready jobs to another queue at their own places; answer for each whether it was there as it was read."""
+        rest = [value for job in jobs for value in job]
+        named = {"prefix": self.keys.prefix, "source": source, "target": target, **self._keep}
+        return [answer == 1 for answer in self._run("move", rest, **named)] if jobs else []
 
     def restore(self, jobs: Sequence[Restored], *, revive: bool = False) -> list[int]:
         """Bring jobs back from their rows; answer the new version of each, 0 where it is here.

@@ -121,6 +121,32 @@ class Turn:
     slow: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Why a queue gives out no jobs, since when, and until when by the server's clock; None: until it is resumed.
+
+    Times are seconds since the epoch.
+    """
+
+    since: float
+    until: float | None = None
+    reason: str = ""
+    by: str = ""
+
+    def text(self) -> str:
+        """Return the pause as ``lua/include/paused.lua`` reads it."""
+        ends = "" if self.until is None else round(self.until * 1000)
+        return f"{ends}|{json.dumps([round(self.since * 1000), self.by, self.reason])}"
+
+
+class Moved(NamedTuple):
+    """A job on its way to another queue: what it is now told by, and the body that it is to have."""
+
+    id: str
+    signature: str
+    body: str
+
+
 class Snapshot(NamedTuple):
     """A job as Redis has it: ``body`` may be empty where only the record is left.
 
@@ -153,6 +179,13 @@ class Ticked:
     recovered: int
     promoted: int
     asked: Mapping[str, int] = field(default_factory=dict)
+
+
+def pause(text: str) -> Pause:
+    """Return a pause from its text."""
+    ends, _, rest = text.partition("|")
+    since, by, reason = _decode(rest)
+    return Pause(since / 1000, _seconds(ends), reason, by)
 
 
 def notes(history: str) -> tuple[dict[str, Any], ...]:

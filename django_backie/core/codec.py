@@ -68,6 +68,22 @@ def unpack(job_id: str, body: str, signer: Signer) -> Job:
         raise UnreadableBody(msg) from error
 
 
+def readdressed(job_id: str, body: str, queue: str, signer: Signer) -> str:
+    """Return a body for another queue, signed anew; the rest stays, also what only a later release understands.
+
+    Raises:
+        UnreadableBody: as ``unpack``.
+    """
+    unpack(job_id, body, signer)
+    _, _, priority, _, envelope = _lines(body)
+    return f"{VERSION}\n{queue}\n{priority}\n{signer.sign(_signed(job_id, queue, priority, envelope))}\n{envelope}"
+
+
+def signature(body: str) -> str:
+    """Return the signature of a body that can be read, unverified."""
+    return _lines(body)[3]
+
+
 def place(body: str) -> tuple[str, int]:
     """Return the queue and the priority that stand at the head of a body, unverified."""
     _, queue, priority, *_ = _lines(body)

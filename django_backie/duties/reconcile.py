@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .. import outbox
+from .. import outbox, pauses
 from ..backend import RedisBackend
 from ..broker import epoch
 from ..clock import SYSTEM, Clock
@@ -103,23 +103,33 @@ class Reconcile:
 
     def _all_pages(self, this: _Pass) -> Iterator[None]:
         before, databases = self._clock.now(), self._backend.config.databases
+        # First of all: what is brought back must not run in a queue that somebody has paused.
+        paused, has_paused = yield from pages_of_each(databases[:1], self._restore_pauses, self.name)
         dropped, has_dropped = yield from pages_of_each(databases, self._drop_ended, self.name)
         asked, has_asked = yield from pages_of_each(databases, self._ask_again, self.name)
         mended = yield from self._mend()
         restored, has_restored = yield from pages_of_each(
             databases, lambda name: self._restore(name, before), self.name
         )
-        is_well = has_dropped and has_asked and has_restored and not this.is_disturbed
+        is_well = has_paused and has_dropped and has_asked and has_restored and not this.is_disturbed
         if is_well and this.found.identity is not None:
             self._broker.keep(this.found.identity)
-        is_news = is_well and (dropped + asked + mended + restored > 0 or this.found.known is None)
+        is_news = is_well and (paused + dropped + asked + mended + restored > 0 or this.found.known is None)
         self._pause = self.interval if is_news else AGAIN_AFTER
 
     def _slow_pages(self) -> Iterator[None]:
         before = self._clock.now() - SLOW_AGE
+        yield from pages_of_each(self._backend.config.databases[:1], self._restore_pauses, self.name)
         yield from pages_of_each(self._backend.config.databases, lambda name: self._restore(name, before), self.name)
         self._slow_at = self._clock.monotonic() + SLOW_INTERVAL
         self._pause = self.interval
+
+    def _restore_pauses(self, database: str) -> Pages:
+        count = pauses.restore(self._backend)
+        if count:
+            logger.warning("%d queue(s) were paused, or not, in Redis other than in %r; put right", count, database)
+        yield
+        return count
 
     def _mend(self) -> Pages:
         count = 0

@@ -18,7 +18,7 @@ from django_backie import compat
 from django_backie.broker import scripts
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import RedisBroker, Restored, Shown
-from django_backie.broker.replies import Ending
+from django_backie.broker.replies import Ending, Moved, Pause
 from django_backie.conf import Config
 from django_backie.core.states import State
 from django_backie.duties.relay import Relay
@@ -321,7 +321,46 @@ def test_erase_leaves_a_tombstone_and_nothing_else(broker: RedisBroker) -> None:
         assert broker.client.zscore(broker.keys["e"], "a") is not None
 
 
+def test_pause_and_resume_stop_a_queue_and_let_it_go_on(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    broker.join(WORKER)
+    with full(broker):
+        broker.pause("default", Pause(1.0, reason="no memory"))
+        assert broker.turn(WORKER, limit=1).leases == []
+        assert broker.resume("default") is True
+        assert ids_of(broker.turn(WORKER, limit=1).leases) == ["a"]
+
+
+def test_resume_wakes_who_waits(broker: RedisBroker) -> None:
+    broker.enqueue([job("a")])
+    broker.pause("default", Pause(1.0))
+    assert claim(broker) == []
+    assert broker.client.zpopmin(broker.keys.marker(None))
+    with full(broker):
+        broker.resume("default")
+        assert broker.client.exists(broker.keys.marker(None)) == 1
+
+
+def test_tick_ends_a_pause(broker: RedisBroker) -> None:
+    broker.pause("default", Pause(1.0, until=2.0))
+    with full(broker):
+        broker.tick()
+        assert broker.client.exists(broker.keys["p"]) == 0
+
+
 # What adds jobs is refused whole, and may be repeated.
+
+
+def test_move_is_refused_and_changes_nothing(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("ab"))
+    before = everything(broker)
+    moved = [Moved(job_id, "signature", job(job_id, "new").body) for job_id in "ab"]
+    with full(broker):
+        with pytest.raises(BrokerUnavailable, match=r"not available: .*maxmemory"):
+            broker.move("default", "new", moved)
+        assert everything(broker) == before
+
+    assert broker.move("default", "new", moved) == [True, True]
 
 
 @pytest.mark.parametrize("run_after", [None, far_future()], ids=["ready", "scheduled"])

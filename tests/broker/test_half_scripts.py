@@ -18,7 +18,7 @@ import pytest
 import redis
 
 from django_backie.broker.redis import RedisBroker, Restored, Shown
-from django_backie.broker.replies import Ending, Record
+from django_backie.broker.replies import Ending, Moved, Pause, Record
 from django_backie.chaos.server import Server
 from django_backie.conf import Config
 from django_backie.core.states import FINAL, State
@@ -30,7 +30,7 @@ Act = Callable[[RedisBroker], object]
 Command = tuple[str, ...]
 
 READING = {"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "HVALS", "SMEMBERS", "ZCARD", "ZRANGE"}
-READING |= {"ZRANGEBYSCORE", "ZSCORE"}
+READING |= {"ZMSCORE", "ZRANGEBYSCORE", "ZSCORE"}
 FAR = 9_999_999_999_999
 OVER = FINAL | {State.BLOCKED}
 
@@ -135,6 +135,24 @@ def _restored(*ids: str, **values: Any) -> list[Restored]:
     return [Restored(job_id, job(job_id).body, **values) for job_id in ids]
 
 
+def _moved(*ids: str) -> list[Moved]:
+    return [Moved(job_id, "signature", job(job_id, "mail").body) for job_id in ids]
+
+
+def _moving(broker: RedisBroker) -> None:
+    """Three ready jobs, one of them tried; and one of another queue."""
+    run(broker, "a", State.RETRYABLE, note=NOTE)
+    make_due(broker, "a")
+    broker.tick()
+    broker.enqueue([*jobs("bc"), job("d", queue="mail", priority=5)])
+
+
+def _paused(broker: RedisBroker) -> None:
+    """A queue that goes on at the next tick, with a job that falls due then."""
+    _due(broker)
+    broker.pause("default", Pause(1.0, until=2.0))
+
+
 SCENES: dict[str, tuple[Act, Act]] = {
     "enqueue": (lambda broker: None, _fresh),
     "claim": (_fresh, lambda broker: claim(broker, 4)),
@@ -159,6 +177,8 @@ SCENES: dict[str, tuple[Act, Act]] = {
     "hasten": (_waiting, lambda broker: broker.hasten("abcd")),
     "lift": (_waiting, lambda broker: broker.lift(dict.fromkeys("abcd", FAR))),
     "mirror": (_ended, _confirm),
+    "move": (_moving, lambda broker: broker.move("default", "mail", _moved("a", "b", "c", "d"))),
+    "tick over a pause": (_paused, _tick),
 }
 # Of these jobs rows say that they have ended, or must not be here; what is left of them goes by other ways.
 GOING: dict[str, set[str]] = {"mirror": {"a", "b"}}

@@ -79,3 +79,36 @@ def test_changed_jobs_are_counted(broker: RedisBroker) -> None:
     broker.enqueue(jobs("ab"))
 
     assert inspect.marked(broker) == 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 250])
+def test_pages_show_each_ready_job_once_and_in_order(broker: RedisBroker, count: int) -> None:
+    ids = [f"{number:03}" for number in range(count)]
+    broker.enqueue([job(job_id, priority=100 - number % 3 * 100) for number, job_id in enumerate(ids)])
+    wanted = [*ids[0::3], *ids[1::3], *ids[2::3]]
+
+    pages = list(inspect.ready_pages(broker, "default"))
+
+    assert [job_id for page in pages for job_id in page] == wanted
+    assert all(len(page) <= 100 for page in pages)
+
+
+def test_pages_go_on_where_the_last_one_ended_whatever_has_left_the_queue(broker: RedisBroker) -> None:
+    ids = [f"{number:03}" for number in range(250)]
+    broker.enqueue(jobs(ids))
+    seen = []
+    for page in inspect.ready_pages(broker, "default"):
+        broker.cancel(page[::2])
+        seen += page
+
+    assert seen == ids
+
+
+def test_pages_end_though_more_jobs_come_all_the_time(broker: RedisBroker) -> None:
+    broker.enqueue(jobs("abc"))
+    seen = []
+    for page in inspect.ready_pages(broker, "default"):
+        broker.enqueue([job(f"{job_id}'") for job_id in page])
+        seen += page
+
+    assert seen == ["a", "b", "c"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django_backie.broker.keys import Keys
 from django_backie.broker.redis import RedisBroker, Shown
+from django_backie.broker.replies import Pause
 from django_backie.core.states import State
 
 from .conftest import documented_names
@@ -34,6 +35,7 @@ def test_every_documented_key_is_used_and_no_other(broker: RedisBroker) -> None:
     broker.tick()
     broker.stopping(["w1"])
     broker.keep("server")
+    broker.pause("mail", Pause(1.0))
     other = without_mirror(broker)
     other.cancel(["f"])
     broker.cancel(["g", "d"])

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import MOST_UNMIRRORED, Restored, Shown
-from django_backie.broker.replies import Ending, Lease, Request, Snapshot, Turn
+from django_backie.broker.replies import Ending, Lease, Moved, Pause, Request, Snapshot, Turn
 from django_backie.core.states import State
 
 from ..broker.support import NOTE, job, woken
@@ -98,6 +98,25 @@ class Machine(RuleBasedStateMachine):
     @rule(verb=st.sampled_from(["cancel", "hasten", "hasten", "erase"]), chosen=some_ids)
     def change(self, verb: str, chosen: list[str]) -> None:
         self.both(verb, chosen)
+
+    @rule(queue=queue_names, wait=st.none() | st.sampled_from([0.0, 0.001, 4.0, 31.0]))
+    def pause(self, queue: str, wait: float | None) -> None:
+        self.both("pause", queue, Pause(self.model.now / 1000, self.moment(wait), "why", "ann"))
+
+    def _resume(self, queue: str) -> None:
+        self.both("resume", queue)
+
+    # What is paused most of the time is seldom worked on.
+    resume, resume_again = rule(queue=queue_names)(_resume), rule(queue=queue_names)(_resume)
+
+    @rule(chosen=some_ids, queues=st.permutations(QUEUES), late=rarely)
+    def move(self, chosen: list[str], queues: list[str], late: bool) -> None:
+        """Move jobs that are there or not, and some that were read before they got another body."""
+        source, target = queues
+        jobs = [self.model.jobs[job_id] for job_id in chosen if job_id in self.model.jobs]
+        signature = "another" if late else "signature"
+        moved = [Moved(found.id, signature, job(found.id, target, found.priority).body) for found in jobs]
+        self.both("move", source, target, [*moved, Moved("gone", signature, job("gone", target).body)])
 
     @rule(
         chosen=some_ids,
@@ -305,6 +324,7 @@ class Machine(RuleBasedStateMachine):
         found = [job.waits_until for job in self.model.jobs.values() if job.waits_until is not None]
         found += [*self.model.leases.values(), *self.model.tombstones.values(), *self.model.expiring.values()]
         found += [version + OVER for version in self.model.over.values()]
+        found += [round(pause.until * 1000) for pause in self.model.pauses.values() if pause.until is not None]
         found += [last + 900, last + LEASE * 2 // 3]
         return sorted({moment for moment in found if moment >= self.model.now})
 

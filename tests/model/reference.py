@@ -13,7 +13,18 @@ from typing import Any
 
 from django_backie.broker import replies
 from django_backie.broker.redis import MOST_UNMIRRORED, Restored, Shown
-from django_backie.broker.replies import Arrival, Ending, Lease, Record, Request, Snapshot, Ticked, Turn
+from django_backie.broker.replies import (
+    Arrival,
+    Ending,
+    Lease,
+    Moved,
+    Pause,
+    Record,
+    Request,
+    Snapshot,
+    Ticked,
+    Turn,
+)
 from django_backie.core.job import Packed
 
 START = 1_790_000_000_000
@@ -130,6 +141,7 @@ class Reference:
         self.askings: dict[str, int] = {}
         self.last_tick: int | None = None
         self.epoch: str | None = None
+        self.pauses: dict[str, Pause] = {}
 
     # --- what callers do ---
 
@@ -189,6 +201,26 @@ class Reference:
 
     def _each(self, ids: Sequence[str], change: Callable[[Job], str]) -> list[str]:
         return [change(self.jobs[job_id]) if job_id in self.jobs else "GONE" for job_id in ids]
+
+    def pause(self, queue: str, pause: Pause) -> None:
+        self.pauses[queue] = pause
+
+    def resume(self, queue: str) -> bool:
+        self._pass_on([queue])
+        return self.pauses.pop(queue, None) is not None
+
+    def move(self, source: str, target: str, jobs: Sequence[Moved]) -> list[bool]:
+        return [self._move(source, target, moved) for moved in jobs]
+
+    def _move(self, source: str, target: str, moved: Moved) -> bool:
+        job = next((job for job in self._ready(source) if job.id == moved.id), None)
+        if job is None or job.body.split("\n")[3] != moved.signature:
+            return False
+        job.queue, job.body = target, moved.body
+        self._know(target)
+        self._wake(target)
+        self._write(job)
+        return True
 
     def restore(self, jobs: Sequence[Restored], *, revive: bool = False) -> list[int]:
         return [self._restore(job, revive=revive) for job in jobs]
@@ -260,6 +292,7 @@ class Reference:
             answers.append("DUP" if ending.id in over else self._end(worker, ending))
             over |= {ending.id} if answers[-1] == "OK" else set()
         served = list(queues) if mode == "only" else sorted(self.queues - set(queues))
+        served = [queue for queue in served if queue not in self.pauses or self._is_over(self.pauses[queue])]
         if limit > 0 and (worker not in self.leases or worker in self.stopping_workers):
             self._pass_on(served)
             limit = 0
@@ -368,6 +401,8 @@ class Reference:
             self.leases = dict.fromkeys(self.leases, self.now + LEASE)
         taken = sum(self._recover(worker, None) for worker in late)
         promoted = self._promote()
+        for queue in [queue for queue, pause in self.pauses.items() if self._is_over(pause)]:
+            self.resume(queue)
         for job_id in [job_id for job_id, end in self.expiring.items() if end <= self.now]:
             del self.jobs[job_id], self.expiring[job_id]
         self.tombstones = {job_id: end for job_id, end in self.tombstones.items() if end > self.now}
@@ -510,6 +545,9 @@ class Reference:
             if self._ready(queue):
                 self._wake(queue)
 
+    def _is_over(self, pause: Pause) -> bool:
+        return pause.until is not None and round(pause.until * 1000) <= self.now
+
     def _ready(self, queue: str) -> list[Job]:
         ready = [job for job in self.jobs.values() if job.state == "Q" and job.queue == queue and job.aside is None]
         return sorted(ready, key=lambda job: job.place)
@@ -546,6 +584,7 @@ class Reference:
             "askings": self.askings,
             "last tick": self.last_tick,
             "epoch": self.epoch,
+            "pauses": {queue: replies.pause(pause.text()) for queue, pause in self.pauses.items()},
         }
 
 

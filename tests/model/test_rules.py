@@ -12,7 +12,7 @@ import pytest
 
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import Restored
-from django_backie.broker.replies import Arrival, Ending, Lease, Ticked
+from django_backie.broker.replies import Arrival, Ending, Lease, Pause, Ticked
 from django_backie.core.job import Job, Packed
 from django_backie.core.options import Options
 from django_backie.core.outcome import Failed, Failure, Interrupted, Postponed, decide
@@ -729,3 +729,35 @@ def test_what_is_cancelled_does_not_come_back(broker: ClockedBroker) -> None:
     broker.tick()
     assert drain(broker) == []
     assert [record(broker, job_id).state for job_id in ("ready", "due")] == [State.CANCELLED] * 2
+
+
+# --- pauses ---
+
+
+@pytest.mark.parametrize("is_asked_by", ["worker", "tick"])
+def test_a_pause_ends_at_its_time_and_not_a_millisecond_before(broker: ClockedBroker, is_asked_by: str) -> None:
+    broker.enqueue([job("a")])
+    broker.pause("default", Pause(1.0, until=(START + 4 * SECOND) / 1000))
+    broker.pause("mail", Pause(1.0))
+    later(broker, 4 * SECOND - 1)
+    assert claim(broker) == []
+    assert broker.tick(0.0) == Ticked(0, 0, 0)
+    assert broker.client.hkeys(broker.keys["p"]) == ["default", "mail"]
+
+    later(broker, 1)
+    if is_asked_by == "tick":
+        broker.tick(0.0)
+        assert broker.client.hkeys(broker.keys["p"]) == ["mail"]
+    assert ids_of(claim(broker)) == ["a"]
+
+
+def test_a_drain_around_a_pause_is_in_the_order_of_enqueueing(broker: ClockedBroker) -> None:
+    enqueued = list(mixed(60))
+    broker.enqueue(enqueued[:30])
+    broker.pause("b", Pause(1.0))
+    broker.enqueue(enqueued[30:])
+    wanted = sorted(enqueued, key=lambda packed: -packed.priority)
+
+    assert drain(broker) == [packed.id for packed in wanted if packed.queue != "b"]
+    broker.resume("b")
+    assert drain(broker) == [packed.id for packed in wanted if packed.queue == "b"]

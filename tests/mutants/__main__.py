@@ -30,6 +30,7 @@ LONGEST = 900
 LIKELY = {
     "claim": ["turn", "bury"],
     "mark": ["take", "settle"],
+    "paused": ["pause", "resume"],
     "place": ["enqueue", "settle", "restore"],
     "promote": ["tick", "settle"],
     "record": ["settle", "bury", "cancel"],

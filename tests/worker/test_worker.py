@@ -11,6 +11,7 @@ from unittest import mock
 
 import pytest
 
+from django_backie import control
 from django_backie.broker.asking import Asking
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import RedisBroker
@@ -25,6 +26,7 @@ from django_backie.worker.options import WorkerOptions, worker_name
 from django_backie.worker.pools.loop import LoopPool
 from django_backie.worker.worker import Worker
 from tests.app.tasks import aadd, add, amark, echo, mark, mark_behind
+from tests.helpers import counted
 from tests.lifecycle.conftest import until
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -109,6 +111,27 @@ def test_an_idle_worker_gets_a_job_with_its_wake_up_and_asks_for_none(
     result.refresh()
     assert turns[0][0] == 1
     assert result.state is State.SUCCESSFUL
+
+
+def test_an_idle_worker_sleeps_beside_a_paused_queue_and_is_woken_by_its_end(backend: Any) -> None:
+    """Only a marker, or a time that has come, could wake it before its patience ends."""
+    waiting = add.using(queue_name="mail").delay_many([(1, 2)] * 20)
+    control.pause("mail")
+    client, marker = backend.broker.client, backend.broker.keys.marker(None)
+    running = worker(backend, burst=False)
+    with idle(running), counted() as counts:
+        for _ in range(5):
+            waiting.append(add.using(queue_name="mail").delay(1, 2))
+            until(lambda: not client.exists(marker))
+        result = add.delay(1, 2)
+        until(lambda: backend.broker.inspect([result.id])[result.id].record.state.is_final)
+        until(lambda: running._turns.listener.is_busy and not client.exists(marker))
+        assert running._turns.appetite.due_at == float("inf")
+        # One for each job that came, and some around the one that ran.
+        assert counts["PIPELINE"] <= 12
+
+        control.resume("mail")
+        until(lambda: all(found.record.state.is_final for found in backend.broker.inspect(ids_of(waiting)).values()))
 
 
 def test_jobs_whose_way_to_an_idle_worker_broke_run_all_the_same(backend: Any, tmp_path: Any) -> None:

@@ -1,7 +1,7 @@
--- Keep time for all: promote due jobs, take back what dead workers hold, drop what has expired. Any worker may call it.
--- keys: w b h x e g a clk pr
+-- Keep time for all: promote due jobs, take back what dead workers hold, end pauses, drop what expired; any worker may.
+-- keys: w b h x e g a clk pr p
 -- args: prefix lease interval keep keep_failed
--- include: time mark record place promote recover tombs
+-- include: time mark record place promote recover tombs paused
 -- Answers: workers buried, jobs taken back, jobs promoted; all 0 when the last tick is younger than `interval` ms. Then
 -- in any case a flat list of the workers of whose jobs some were asked to cancel, each with a number that grows with
 -- every asking (asked.lua tells which).
@@ -26,6 +26,11 @@ else
   end
 end
 local promoted = promote(prefix, now, 1000)
+local _, over = paused_queues(prefix, now)
+for _, queue in ipairs(over) do
+  redis.call('HDEL', p, queue)
+  wake_if_ready(prefix, queue)
+end
 local expired = redis.call('ZRANGEBYSCORE', x, '-inf', whole(now), 'LIMIT', 0, 500)
 if #expired > 0 then
   redis.call('HDEL', pr, unpack(expired))

@@ -1,15 +1,13 @@
 -- End attempts and take new jobs in one round trip: a busy worker needs nothing else.
 -- keys: w s ws
 -- args: prefix worker limit mode queue_count item_count most_unmirrored keep keep_failed
--- include: time mark record place promote settle claim
+-- include: time mark record place promote settle paused claim
 -- The rest: the queues (to serve in order when mode is "only", to leave out when it is "all"), then seven arguments
 -- for each ended attempt (include/settle.lua).
 -- Answers: "OK", "FENCED", or "SLOW" (no jobs, the mirror must catch up first), answers per attempt, jobs
 -- (include/claim.lua), number of jobs held, ms until it is worth while to ask again (-1: unless there is a wake-up).
 local function pass_on(prefix, queues)
-  for _, queue in ipairs(queues) do
-    if redis.call('EXISTS', prefix .. 'q:' .. queue) == 1 then wake(prefix, queue) end
-  end
+  for _, queue in ipairs(queues) do wake_if_ready(prefix, queue) end
 end
 
 begin_with_a_free_write(prefix)
@@ -22,7 +20,7 @@ local wanted = tonumber(limit)
 local is_fenced = not redis.call('ZSCORE', w, worker)
 if wanted > 0 and (is_fenced or redis.call('SISMEMBER', ws, worker) == 1) then
   -- It waited when it was struck off or told to stop: the marker that it has got is for somebody else.
-  pass_on(prefix, queues_of(prefix, mode, queues))
+  pass_on(prefix, queues_of(prefix, now, mode, queues))
   wanted = 0
 end
 if is_fenced then return {'FENCED', answers, {}, 0, -1} end

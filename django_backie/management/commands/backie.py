@@ -23,12 +23,16 @@ from ...broker import inspect
 from ...chaos import command as chaos
 from ...core import ids
 from ...exceptions import BackieError
+from .. import queue_actions
 
 
 class Command(BaseCommand):
     """Subcommands about tasks and jobs."""
 
-    help = "Lists tasks and schedules, shows counts, retries, cancels, hastens and erases jobs."
+    help = (
+        "Lists tasks and schedules, shows counts, retries, cancels, hastens and erases jobs, "
+        "pauses, resumes, purges and moves queues."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Declare the subcommands."""
@@ -58,6 +62,7 @@ class Command(BaseCommand):
             ("run-schedule", "make a job of a scheduled task now"),
         ):
             actions.add_parser(name, help=text).add_argument("task", metavar="TASK")
+        queue_actions.add_arguments(actions)
         self._add_erase(actions)
         chaos.add_arguments(
             actions.add_parser("chaos", help="strike workers of its own with faults, and check the promise")
@@ -83,6 +88,9 @@ class Command(BaseCommand):
             if not isinstance(backend, RedisBackend):
                 msg = f"{backend.alias} is {type(backend).__qualname__}, not a RedisBackend"
                 raise CommandError(msg)
+            if action in queue_actions.ACTIONS:
+                queue_actions.ACTIONS[action](backend, options, self._say)
+                return
             getattr(self, f"_{action.replace('-', '_')}")(backend, options)
         except (BackieError, compat.InvalidTaskBackend) as error:
             raise CommandError(str(error)) from error
@@ -102,11 +110,13 @@ class Command(BaseCommand):
         ready = inspect.ready_counts(backend.broker)
         held = inspect.unfinished(backend.broker) - sum(ready.values())
         marked = inspect.marked(backend.broker)
+        paused = inspect.pauses(backend.broker)
         if options["json"]:
-            self.stdout.write(json.dumps({"ready": ready, "held": held, "unmirrored": marked}))
+            shown = {"ready": ready, "held": held, "unmirrored": marked, "paused": queue_actions.as_json(paused)}
+            self.stdout.write(json.dumps(shown, cls=DjangoJSONEncoder))
             return
-        for queue, count in ready.items():
-            self.stdout.write(f"{queue:<32}{count:>10} ready")
+        for line in queue_actions.lines(ready, paused):
+            self.stdout.write(line)
         self.stdout.write(f"{'held by workers':<32}{held:>10}")
         self.stdout.write(f"{'not mirrored yet':<32}{marked:>10}")
 

@@ -59,13 +59,16 @@ local function pop_in_order(prefix, queues, limit, take)
   end
 end
 
--- The queues to serve: the given ones in strict order, or all but the excluded ones.
-local function queues_of(prefix, mode, given)
-  if mode == 'only' then return given end
-  local excluded, queues = {}, {}
-  for _, queue in ipairs(given) do excluded[queue] = true end
-  for _, queue in ipairs(redis.call('SMEMBERS', prefix .. 'qs')) do
-    if not excluded[queue] then queues[#queues + 1] = queue end
+-- The queues to serve: the given ones in strict order, or all but the excluded ones; none that is paused.
+local function queues_of(prefix, now, mode, given)
+  local left_out, queues = paused_queues(prefix, now), {}
+  local known = given
+  if mode ~= 'only' then
+    for _, queue in ipairs(given) do left_out[queue] = true end
+    known = redis.call('SMEMBERS', prefix .. 'qs')
+  end
+  for _, queue in ipairs(known) do
+    if not left_out[queue] then queues[#queues + 1] = queue end
   end
   return queues
 end
@@ -104,7 +107,7 @@ end
 -- Answers a flat list: id, token, attempt, crashes, body, first started, history for each job. The token is the version
 -- that the claim gives to the record: no other claim of this job, by whomever, ever has the same.
 local function claim(prefix, worker, now, limit, mode, given)
-  local queues = queues_of(prefix, mode, given)
+  local queues = queues_of(prefix, now, mode, given)
   local ids, places = {}, {}
   local function take(id, score, queue)
     ids[#ids + 1] = id

@@ -1,0 +1,41 @@
+-- Move ready jobs to another queue; each keeps its priority, and its place among all.
+-- keys: b h
+-- args: prefix source target keep keep_failed
+-- include: time mark record place
+-- Three arguments a job: id, the signature of the body that it has, the body that it is to have.
+-- Answers per job 1, or 0 where it is not ready in the source any more, or has another body.
+local now = now_ms()
+local from = prefix .. 'q:' .. source
+local ids, answers = {}, {}
+for at = first, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
+local bodies, records, scores = fetch(b, ids), fetch(h, ids), call_for_each('ZMSCORE', from, ids)
+local gone, placed, new, written, marked = {}, {}, {}, {}, {}
+for index, id in ipairs(ids) do
+  local record, score = parse(records[index]), scores[index]
+  local signature = string.match(bodies[index] or '', '^[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*)\n')
+  answers[index] = 0
+  if score and waits[record.state] and signature == ARGV[first + 3 * index - 2] then
+    answers[index] = 1
+    touch(record, now)
+    gone[#gone + 1] = id
+    placed[#placed + 1] = whole(tonumber(score))
+    placed[#placed + 1] = id
+    new[#new + 1] = id
+    new[#new + 1] = ARGV[first + 3 * index - 1]
+    written[#written + 1] = id
+    written[#written + 1] = format(record)
+    marked[#marked + 1] = whole(record.version)
+    marked[#marked + 1] = id
+  end
+end
+if #gone == 0 then return answers end
+note_queue(prefix, target)
+-- In this order: where a server applies the beginning of a script only, each job stands in one place, or in none
+-- (mend.lua).
+call_in_chunks('ZREM', from, gone, 500)
+call_in_chunks('HSET', h, written, 500)
+call_in_chunks('HSET', b, new, 500)
+call_in_chunks('ZADD', prefix .. 'q:' .. target, placed, 500)
+mark(prefix, marked)
+wake(prefix, target)
+return answers

@@ -4,5 +4,6 @@ from django.apps import apps
 
 if apps.models_ready and all(map(apps.is_installed, ("django.contrib.admin", "django_backie"))):
     from .jobs import JobAdmin
+    from .pauses import PauseAdmin
 
-    __all__ = ["JobAdmin"]
+    __all__ = ["JobAdmin", "PauseAdmin"]

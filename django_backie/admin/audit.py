@@ -1,4 +1,4 @@
-"""Who did what to which job: one log entry a job, and one line for the machines."""
+"""Who did what to which job or queue: one log entry each, and one line for the machines."""
 
 from __future__ import annotations
 
@@ -23,3 +23,10 @@ def record(request: HttpRequest, jobs: Sequence[Job], verb: str, message: str) -
     for job in jobs:
         extra = {"job_id": str(job.pk), "task": job.task, "action": verb, "user": user.get_username()}
         logger.info("%(action)s of job %(job_id)s (%(task)s) by %(user)s", extra, extra=extra)
+
+
+def record_queue(request: HttpRequest, queue: str, verb: str) -> None:
+    """Write a line that the user of this request did ``verb`` to a queue; Django itself makes the log entry."""
+    user: Any = request.user
+    extra = {"queue": queue, "action": verb, "user": user.get_username()}
+    logger.info("%(action)s of queue %(queue)s by %(user)s", extra, extra=extra)

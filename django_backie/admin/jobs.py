@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from ..models import Job
-from . import databases, display, page
+from . import databases, display, page, pauses
 from .actions import INLINE_LIMIT, JobActions, perform, reason_in
 from .changelist import JobChangeList
 from .columns import JobColumns
@@ -123,7 +123,7 @@ class JobAdmin(JobColumns, JobActions, admin.ModelAdmin):  # type: ignore[type-a
         response = super().changelist_view(request, context)
         shown: dict[str, Any] = getattr(response, "context_data", None) or {}
         if "cl" in shown:
-            shown.update(selection_words(shown["cl"]))
+            shown.update(selection_words(shown["cl"]), paused=pauses.current())
         return response
 
     def change_view(

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("django_backie", "0004_schedule"),
+        ("django_backie", "0005_attempt_progress"),
     ]
 
     operations = [

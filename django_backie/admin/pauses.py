@@ -1,0 +1,136 @@
+"""Paused queues in Django's admin: who may, pauses a queue by adding it to the list, and resumes it by an action."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from .. import compat, control
+from ..base_backend import LONGEST_QUEUE_NAME, queue_problem
+from ..exceptions import BrokerError
+from ..models import Pause
+from . import audit, choices
+
+PERMISSION = "pause_queue"
+
+
+def current() -> QuerySet[Pause]:
+    """Return the pauses that last; of several job tables, the first holds them."""
+    lasting = Pause.objects.filter(Q(until=None) | Q(until__gt=timezone.now()))
+    return lasting.using(choices.known_databases()[0]) if choices.known_databases() else lasting.none()
+
+
+class PauseForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A queue, why, and until when."""
+
+    class Meta:
+        model = Pause
+        fields = ("backend", "queue", "reason", "until")
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        super().__init__(*args, **named)
+        if "backend" in self.fields:
+            aliases = _aliases()
+            self.fields["backend"] = forms.ChoiceField(
+                choices=[(alias, alias) for alias in aliases], initial=aliases[0], label=_("backend").capitalize()
+            )
+
+    def clean_queue(self) -> str:
+        """Refuse what is no queue's name."""
+        queue = str(self.cleaned_data["queue"])
+        if queue_problem(queue):
+            message = _("The name of a queue has 1 to %(most)s printable characters.")
+            raise forms.ValidationError(message % {"most": LONGEST_QUEUE_NAME})
+        return queue
+
+    def clean_until(self) -> Any:
+        """Refuse an end that has come."""
+        until = self.cleaned_data["until"]
+        if until is not None and until <= timezone.now():
+            raise forms.ValidationError(_("The end of a pause must be in the future."))
+        return until
+
+    def validate_constraints(self) -> None:
+        """Let a queue be paused that is paused already: that changes its end and its reason."""
+
+
+@admin.register(Pause)
+class PauseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """What is changed here is changed through ``control``, which tells Redis too."""
+
+    form = PauseForm
+    list_display = ("queue", "reason", "until", "by", "since")
+    actions = ("resume_queues",)
+    sortable_by = ()
+    show_full_result_count = False
+
+    def has_pause_queue_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may pause and resume queues."""
+        return request.user.has_perm(f"{self.opts.app_label}.{PERMISSION}")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Let those pause queues who may."""
+        return self.has_pause_queue_permission(request) and bool(_aliases())
+
+    def has_change_permission(self, request: HttpRequest, obj: Pause | None = None) -> bool:
+        """Let those change a pause who may make one."""
+        return self.has_pause_queue_permission(request)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Pause | None = None) -> bool:
+        """Refuse: a queue is resumed by its action."""
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Pause]:
+        """Return the pauses that last."""
+        return current()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Pause | None = None) -> tuple[str, ...]:
+        """Return what is not to be changed: another queue has a pause of its own."""
+        return () if obj is None else ("backend", "queue")
+
+    def save_model(self, request: HttpRequest, obj: Pause, form: Any, change: bool) -> None:
+        """Pause the queue."""
+        try:
+            control.pause(obj.queue, until=obj.until, reason=obj.reason, by=_name(request), backend=obj.backend)
+        except BrokerError:
+            messages.warning(request, _late())
+        audit.record_queue(request, obj.queue, "pause")
+        # For the log entry, which Django writes next.
+        obj.pk = current().get(backend=obj.backend, queue=obj.queue).pk
+
+    @admin.action(permissions=[PERMISSION], description=gettext_lazy("Resume selected queues"))
+    def resume_queues(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
+        """Let queues go on."""
+        rows = list(queryset)
+        # While they are there.
+        self.log_deletions(request, queryset)
+        for row in rows:
+            try:
+                control.resume(row.queue, backend=row.backend)
+            except BrokerError:
+                messages.warning(request, _late())
+            audit.record_queue(request, row.queue, "resume")
+        text = ngettext("%(count)s queue goes on.", "%(count)s queues go on.", len(rows))
+        messages.success(request, text % {"count": len(rows)})
+
+
+def _late() -> str:
+    return _("Redis is not available; it follows when Redis is back.")
+
+
+def _name(request: HttpRequest) -> str:
+    user: Any = request.user
+    return str(user.get_username())
+
+
+def _aliases() -> list[str]:
+    """Return the aliases whose pauses are in the table that this page reads."""
+    found = {alias: compat.get_backend(alias).config.databases for alias in compat.own_aliases()}
+    return [alias for alias, databases in found.items() if databases and databases[0] == choices.known_databases()[0]]

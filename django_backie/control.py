@@ -1,4 +1,4 @@
-"""What people do to jobs: retry, cancel, run now, erase; and to queues. The admin and the commands call these.
+"""What people do to jobs: retry, cancel, run now, erase. The admin and the commands call these.
 
 Redis decides, because only there a change of state is atomic; the row follows at once, and again through the mirror.
 """
@@ -21,25 +21,10 @@ from .broker.redis import PAGE, RedisBroker, Restored
 from .core.states import FINAL, RETRYABLE_BY_HAND, WAITING, State
 from .exceptions import BrokerError
 from .outbox import notes_of, restore
-from .queues import Move, move, pause, paused, purge, resume
 
 if TYPE_CHECKING:
     from .models import Job
 
-
-__all__ = [
-    "Move",
-    "Report",
-    "cancel",
-    "erase",
-    "move",
-    "pause",
-    "paused",
-    "purge",
-    "resume",
-    "retry",
-    "run_now",
-]
 
 logger = logging.getLogger("django_backie")
 

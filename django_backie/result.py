@@ -292,13 +292,8 @@ def _result(task: Any, job: Job, state: State, **values: Any) -> TaskResult[Any]
 _STATUS = {state: compat.TaskResultStatus[state.status] for state in State}
 # What a new job has not, by the type whose empty value says so.
 _NOT_YET: dict[str, type] = {
-    "enqueued_at": NoneType,
-    "started_at": NoneType,
-    "last_attempted_at": NoneType,
-    "finished_at": NoneType,
-    "_return_value": NoneType,
-    "errors": list,
-    "worker_ids": list,
+    **dict.fromkeys(("enqueued_at", "started_at", "last_attempted_at", "finished_at"), NoneType),
+    **dict.fromkeys(("_return_value", "progress"), NoneType),
+    **dict.fromkeys(("errors", "worker_ids"), list),
     "crashes": int,
-    "progress": NoneType,
 }

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections, transaction
 
-from django_backie import compat, control, pauses
+from django_backie import compat, control, pauses, queues
 from django_backie import mirror as mirrors
 from django_backie.base_backend import describe
 from django_backie.broker import inspect
@@ -53,11 +53,11 @@ def away(*arguments: Any, **named: Any) -> Any:
 
 def test_a_paused_queue_waits_and_goes_on(backend: Any) -> None:
     result = mail.delay(1, 2)
-    control.pause("mail")
+    queues.pause("mail")
     drain(backend)
     assert ready(backend) == {"mail": 1}
 
-    assert control.resume("mail") is True
+    assert queues.resume("mail") is True
     drain(backend)
     result.refresh()
     assert result.return_value == 3
@@ -66,7 +66,7 @@ def test_a_paused_queue_waits_and_goes_on(backend: Any) -> None:
 def test_a_burst_ends_beside_a_paused_queue_and_runs_the_others(backend: Any) -> None:
     for number in range(50):
         mail.delay(number, 1)
-    control.pause("mail")
+    queues.pause("mail")
     result = add.delay(1, 2)
     with counted() as counts:
         drain(backend)
@@ -79,61 +79,61 @@ def test_a_burst_ends_beside_a_paused_queue_and_runs_the_others(backend: Any) ->
 
 def test_all_about_a_pause_is_told(backend: Any) -> None:
     until = datetime(2040, 1, 1, 12, tzinfo=UTC)
-    control.pause("mail", until=until, reason=" provider\nis down ", by="ann")
+    queues.pause("mail", until=until, reason=" provider\nis down ", by="ann")
 
     (row,) = Row.objects.all()
-    found = control.paused()["mail"]
+    found = queues.paused()["mail"]
     assert (row.backend, row.queue, row.until) == ("default", "mail", until)
     assert (row.reason, row.by) == ("provider is down", "ann")
     assert found == Pause(row.since.timestamp(), until.timestamp(), "provider is down", "ann")
 
 
 def test_a_second_pause_changes_all_but_its_beginning(backend: Any) -> None:
-    control.pause("mail", until=timedelta(hours=1), reason="why", by="ann")
+    queues.pause("mail", until=timedelta(hours=1), reason="why", by="ann")
     since = Row.objects.get().since
-    control.pause("mail", by="bob")
+    queues.pause("mail", by="bob")
 
     row = Row.objects.get()
     assert (row.since, row.until, row.reason, row.by) == (since, None, "", "bob")
-    assert control.paused()["mail"].by == "bob"
+    assert queues.paused()["mail"].by == "bob"
 
 
 def test_a_pause_that_was_over_begins_anew(backend: Any) -> None:
-    control.pause("mail", reason="old")
+    queues.pause("mail", reason="old")
     Row.objects.update(since=datetime(2020, 1, 1, tzinfo=UTC), until=datetime(2020, 1, 2, tzinfo=UTC))
-    control.pause("mail")
+    queues.pause("mail")
 
     assert Row.objects.get().since.year > 2020
 
 
 def test_what_is_not_paused_may_be_resumed(backend: Any) -> None:
-    assert control.resume("mail") is False
-    control.pause("mail")
-    assert [control.resume("mail"), control.resume("mail")] == [True, False]
+    assert queues.resume("mail") is False
+    queues.pause("mail")
+    assert [queues.resume("mail"), queues.resume("mail")] == [True, False]
 
 
 def test_each_backend_has_its_own(backend: Any) -> None:
-    control.pause("mail", backend="default")
-    control.pause("mail", backend="now")
+    queues.pause("mail", backend="default")
+    queues.pause("mail", backend="now")
 
-    assert [Row.objects.get().backend, *control.paused(backend="now")] == ["default", "mail"]
-    control.resume("mail", backend="now")
-    assert [*control.paused()] == ["mail"]
+    assert [Row.objects.get().backend, *queues.paused(backend="now")] == ["default", "mail"]
+    queues.resume("mail", backend="now")
+    assert [*queues.paused()] == ["mail"]
 
 
 def test_without_a_job_table_it_is_kept_in_redis_alone(backend: Any) -> None:
-    control.pause("mail", reason="first", backend="now")
-    since = control.paused(backend="now")["mail"].since
-    control.pause("mail", reason="second", backend="now")
+    queues.pause("mail", reason="first", backend="now")
+    since = queues.paused(backend="now")["mail"].since
+    queues.pause("mail", reason="second", backend="now")
 
-    assert control.paused(backend="now") == {"mail": Pause(since, reason="second")}
+    assert queues.paused(backend="now") == {"mail": Pause(since, reason="second")}
     assert not Row.objects.exists()
-    assert control.resume("mail", backend="now") is True
-    assert control.resume("mail", backend="now") is False
+    assert queues.resume("mail", backend="now") is True
+    assert queues.resume("mail", backend="now") is False
 
 
 @pytest.mark.parametrize("name", ["", "x" * 101, "a\nb", 5])
-@pytest.mark.parametrize("action", [control.pause, control.resume, control.purge])
+@pytest.mark.parametrize("action", [queues.pause, queues.resume, queues.purge])
 def test_what_is_no_name_is_refused(backend: Any, action: Callable[..., Any], name: Any) -> None:
     with pytest.raises(InvalidOption, match="Queue name must be 1 to 100 printable characters"):
         action(name)
@@ -142,13 +142,13 @@ def test_what_is_no_name_is_refused(backend: Any, action: Callable[..., Any], na
 @pytest.mark.parametrize("until", [timedelta(0), timedelta(seconds=-1), datetime(2020, 1, 1, tzinfo=UTC)])
 def test_an_end_in_the_past_is_refused(backend: Any, until: Any) -> None:
     with pytest.raises(InvalidOption, match="until must be in the future"):
-        control.pause("mail", until=until)
+        queues.pause("mail", until=until)
 
 
 def test_a_backend_without_redis_has_no_queues(settings: Any) -> None:
     settings.TASKS = {"default": {"BACKEND": "django_backie.testing.ImmediateBackend"}}
     with pytest.raises(InvalidOption, match="default is ImmediateBackend, not a RedisBackend: it has no queues"):
-        control.pause("mail", backend="default")
+        queues.pause("mail", backend="default")
 
 
 # The row is the record.
@@ -157,12 +157,12 @@ def test_a_backend_without_redis_has_no_queues(settings: Any) -> None:
 def test_a_pause_survives_an_emptied_redis(backend: Any) -> None:
     mail.delay(1, 2)
     mirror(backend)
-    control.pause("mail", reason="why")
-    before = control.paused()
+    queues.pause("mail", reason="why")
+    before = queues.paused()
     empty(backend)
     Reconcile(backend, Clock()).tick()
 
-    assert control.paused() == before
+    assert queues.paused() == before
     drain(backend)
     assert ready(backend) == {"mail": 1}
 
@@ -170,7 +170,7 @@ def test_a_pause_survives_an_emptied_redis(backend: Any) -> None:
 def test_pauses_are_restored_before_the_jobs(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     mail.delay(1, 2)
     mirror(backend)
-    control.pause("mail")
+    queues.pause("mail")
     empty(backend)
     restore, given = RedisBroker.restore, []
 
@@ -189,35 +189,35 @@ def test_it_begins_when_redis_is_back(backend: Any, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as patch:
         patch.setattr(RedisBroker, "pause", away)
         with pytest.raises(BrokerUnavailable):
-            control.pause("mail")
-    assert control.paused() == {}
+            queues.pause("mail")
+    assert queues.paused() == {}
 
     assert pauses.restore(backend) == 1
-    assert [*control.paused()] == ["mail"]
+    assert [*queues.paused()] == ["mail"]
     assert pauses.restore(backend) == 0
 
 
 def test_it_ends_when_redis_is_back(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    control.pause("mail")
+    queues.pause("mail")
     with monkeypatch.context() as patch:
         patch.setattr(RedisBroker, "resume", away)
         with pytest.raises(BrokerUnavailable):
-            control.resume("mail")
+            queues.resume("mail")
 
     assert pauses.restore(backend) == 1
-    assert control.paused() == {}
+    assert queues.paused() == {}
 
 
 def test_what_redis_has_of_an_older_time_is_put_right(backend: Any) -> None:
-    control.pause("mail", reason="new")
+    queues.pause("mail", reason="new")
     backend.broker.pause("mail", Pause(1.0, reason="old"))
 
     assert pauses.restore(backend) == 1
-    assert control.paused()["mail"].reason == "new"
+    assert queues.paused()["mail"].reason == "new"
 
 
 def test_a_pause_whose_time_has_come_is_not_restored_and_its_row_goes(backend: Any) -> None:
-    control.pause("mail", until=timedelta(hours=1))
+    queues.pause("mail", until=timedelta(hours=1))
     long_ago = datetime.now(UTC) - timedelta(seconds=pauses.KEPT + 1)
     Row.objects.update(until=long_ago + timedelta(seconds=10))
     empty(backend)
@@ -230,7 +230,7 @@ def test_a_pause_whose_time_has_come_is_not_restored_and_its_row_goes(backend: A
 
 
 def test_who_resumes_while_it_is_restored_has_the_last_word(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    control.pause("mail")
+    queues.pause("mail")
     empty(backend)
     look = pauses._pauses
     looks: list[int] = []
@@ -239,13 +239,13 @@ def test_who_resumes_while_it_is_restored_has_the_last_word(backend: Any, monkey
         found = look(*arguments)
         looks.append(1)
         if len(looks) == 2:
-            control.resume("mail")
+            queues.resume("mail")
         return found
 
     monkeypatch.setattr(pauses, "_pauses", overtaken)
     pauses.restore(backend)
 
-    assert control.paused() == {}
+    assert queues.paused() == {}
 
 
 def test_who_pauses_anew_while_a_stray_is_removed_has_the_last_word(
@@ -255,13 +255,13 @@ def test_who_pauses_anew_while_a_stray_is_removed_has_the_last_word(
     resume = RedisBroker.resume
 
     def overtaken(broker: RedisBroker, queue: str) -> bool:
-        control.pause("mail", reason="anew")
+        queues.pause("mail", reason="anew")
         return resume(broker, queue)
 
     monkeypatch.setattr(RedisBroker, "resume", overtaken)
     pauses.restore(backend)
 
-    assert control.paused()["mail"].reason == "anew"
+    assert queues.paused()["mail"].reason == "anew"
 
 
 def test_once_a_minute_it_is_looked_for_what_went_wrong(backend: Any) -> None:
@@ -269,14 +269,14 @@ def test_once_a_minute_it_is_looked_for_what_went_wrong(backend: Any) -> None:
     duty = Reconcile(backend, clock)
     duty.tick()
     duty.tick()
-    control.pause("mail")
+    queues.pause("mail")
     backend.broker.resume("mail")
     duty.tick()
-    assert control.paused() == {}
+    assert queues.paused() == {}
 
     clock.time += 61
     duty.tick()
-    assert [*control.paused()] == ["mail"]
+    assert [*queues.paused()] == ["mail"]
 
 
 def test_a_server_is_not_trusted_while_nobody_knows_what_is_paused(
@@ -297,21 +297,21 @@ def test_a_server_is_not_trusted_while_nobody_knows_what_is_paused(
 def test_a_transaction_that_is_rolled_back_has_paused_nothing(backend: Any) -> None:
     def try_it() -> None:
         with transaction.atomic():
-            control.pause("mail")
-            assert control.paused() == {}
+            queues.pause("mail")
+            assert queues.paused() == {}
             raise LookupError
 
     with pytest.raises(LookupError):
         try_it()
-    assert (control.paused(), Row.objects.count()) == ({}, 0)
+    assert (queues.paused(), Row.objects.count()) == ({}, 0)
 
     with transaction.atomic():
-        control.pause("mail")
-    assert [*control.paused()] == ["mail"]
+        queues.pause("mail")
+    assert [*queues.paused()] == ["mail"]
     with transaction.atomic():
-        assert control.resume("mail") is True
-        assert [*control.paused()] == ["mail"]
-    assert control.paused() == {}
+        assert queues.resume("mail") is True
+        assert [*queues.paused()] == ["mail"]
+    assert queues.paused() == {}
 
 
 # Purge.
@@ -321,7 +321,7 @@ def test_a_purge_cancels_what_is_ready_and_nothing_else(backend: Any) -> None:
     waiting = [mail.delay(number, 1) for number in range(3)]
     other, later = add.delay(1, 2), mail.using(run_after=timedelta(hours=1)).delay(1, 2)
 
-    assert control.purge("mail", reason="too late") == 3
+    assert queues.purge("mail", reason="too late") == 3
     assert {(row.state, row.reason) for row in Job.objects.filter(pk__in=[job.id for job in waiting])} == {
         (State.CANCELLED, "too late")
     }
@@ -334,7 +334,7 @@ def test_a_purge_leaves_running_jobs_alone(backend: Any) -> None:
     lease(backend)
     mail.delay(3, 4)
 
-    assert control.purge("mail") == 1
+    assert queues.purge("mail") == 1
     mirror(backend)
     assert sorted(Job.objects.values_list("state", "reason")) == [(State.CANCELLED, "purged"), (State.RUNNING, "")]
 
@@ -342,14 +342,14 @@ def test_a_purge_leaves_running_jobs_alone(backend: Any) -> None:
 def test_a_purge_goes_page_by_page(backend: Any) -> None:
     add.using(queue_name="mail").delay_many([(number, 1) for number in range(250)])
 
-    assert control.purge("mail") == 250
-    assert control.purge("mail") == 0
+    assert queues.purge("mail") == 250
+    assert queues.purge("mail") == 0
     assert set(Job.objects.values_list("state", flat=True)) == {State.CANCELLED}
 
 
 def test_a_purge_survives_an_emptied_redis(backend: Any) -> None:
     mail.delay(1, 2)
-    control.purge("mail")
+    queues.purge("mail")
     empty(backend)
     Reconcile(backend, Clock()).tick()
 
@@ -359,7 +359,7 @@ def test_a_purge_survives_an_emptied_redis(backend: Any) -> None:
 def test_a_purge_needs_no_job_table(backend: Any) -> None:
     mail.using(backend="now", durability="now").delay(1, 2)
 
-    assert control.purge("mail", backend="now") == 1
+    assert queues.purge("mail", backend="now") == 1
 
 
 def test_a_job_that_is_erased_meanwhile_leaves_no_row(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -373,7 +373,7 @@ def test_a_job_that_is_erased_meanwhile_leaves_no_row(backend: Any, monkeypatch:
         return found
 
     monkeypatch.setattr(RedisBroker, "inspect", overtaken)
-    control.purge("mail")
+    queues.purge("mail")
 
     assert not Job.objects.exists()
 
@@ -385,7 +385,7 @@ def test_moved_jobs_run_in_the_other_queue(backend: Any) -> None:
     results = [mail.delay(number, 1) for number in range(3)]
     stays = add.delay(0, 0)
 
-    assert control.move("mail", "bulk") == control.Move(3, 0)
+    assert queues.move("mail", "bulk") == queues.Move(3, 0)
     assert ready(backend) == {"bulk": 3, "default": 1, "mail": 0}
     assert set(Job.objects.exclude(pk=stays.id).values_list("queue", flat=True)) == {"bulk"}
 
@@ -398,7 +398,7 @@ def test_moved_jobs_run_in_the_other_queue(backend: Any) -> None:
 
 def test_the_signature_of_a_moved_job_is_good(backend: Any) -> None:
     result = mail.delay(1, 2)
-    control.move("mail", "bulk")
+    queues.move("mail", "bulk")
 
     body = backend.broker.inspect([result.id])[result.id].body
     assert backend.unpack(result.id, body).queue == "bulk"
@@ -411,7 +411,7 @@ def test_what_only_a_later_release_understands_is_kept(backend: Any) -> None:
     envelope = entry[4].replace('"c":', '"future":[1,2],"c":')
     sign = backend.signer.sign(codec._signed(result.id, "mail", entry[2], envelope))
     backend.broker.client.hset(backend.broker.keys["b"], result.id, "\n".join([*entry[:3], sign, envelope]))
-    control.move("mail", "bulk")
+    queues.move("mail", "bulk")
 
     body = backend.broker.inspect([result.id])[result.id].body
     assert '"future":[1,2]' in body
@@ -421,7 +421,7 @@ def test_what_only_a_later_release_understands_is_kept(backend: Any) -> None:
 def test_a_moved_job_comes_back_to_the_other_queue_from_its_row(backend: Any) -> None:
     mail.delay(1, 2)
     mirror(backend)
-    control.move("mail", "bulk")
+    queues.move("mail", "bulk")
     empty(backend)
     Reconcile(backend, Clock()).tick()
 
@@ -430,7 +430,7 @@ def test_a_moved_job_comes_back_to_the_other_queue_from_its_row(backend: Any) ->
 
 def test_a_moved_job_is_retried_in_the_other_queue(backend: Any) -> None:
     result = fail.using(queue_name="mail", backoff=3600.0, max_attempts=2).delay()
-    control.move("mail", "bulk")
+    queues.move("mail", "bulk")
     drain(backend)
     mirror(backend)
     assert control.run_now([result.id]).done == (result.id,)
@@ -441,7 +441,7 @@ def test_a_moved_job_is_retried_in_the_other_queue(backend: Any) -> None:
 def test_a_move_goes_page_by_page_and_keeps_the_order(backend: Any) -> None:
     results = mail.delay_many([(number, 1) for number in range(250)])
     add.using(queue_name="bulk", priority=-1).delay(0, 0)
-    assert control.move("mail", "bulk").moved == 250
+    assert queues.move("mail", "bulk").moved == 250
 
     pages = [job_id for page in inspect.ready_pages(backend.broker, "bulk") for job_id in page]
     assert pages[:250] == [result.id for result in results]
@@ -450,8 +450,8 @@ def test_a_move_goes_page_by_page_and_keeps_the_order(backend: Any) -> None:
 
 def test_a_move_back_is_a_move_like_any_other(backend: Any) -> None:
     results = [mail.delay(number, 1) for number in range(3)]
-    control.move("mail", "bulk")
-    control.move("bulk", "mail")
+    queues.move("mail", "bulk")
+    queues.move("bulk", "mail")
 
     assert [job.id for job in lease(backend)] == [result.id for result in results]
     assert set(Job.objects.values_list("queue", flat=True)) == {"mail"}
@@ -459,7 +459,7 @@ def test_a_move_back_is_a_move_like_any_other(backend: Any) -> None:
 
 def test_a_job_of_another_database_takes_its_row_along(backend: Any) -> None:
     mail.using(database="other").delay(1, 2)
-    control.move("mail", "bulk")
+    queues.move("mail", "bulk")
 
     assert Job.objects.using("other").get().queue == "bulk"
 
@@ -467,7 +467,7 @@ def test_a_job_of_another_database_takes_its_row_along(backend: Any) -> None:
 def test_a_job_whose_row_is_still_to_come_gets_the_new_one(backend: Any) -> None:
     mail.using(durability="now").delay(1, 2)
     before = backend.broker.take(1)
-    assert control.move("mail", "bulk").moved == 1
+    assert queues.move("mail", "bulk").moved == 1
     # A mirror that had looked before the move comes late.
     mirrors.write(before, ["default"], backend.unpack, lambda job: describe(job, backend.config), "default")
     mirror(backend)
@@ -481,7 +481,7 @@ def test_a_job_that_nobody_can_read_stays(backend: Any) -> None:
     body = backend.broker.inspect([unreadable.id])[unreadable.id].body
     backend.broker.client.hset(backend.broker.keys["b"], unreadable.id, body.replace("[1,2]", "[1,9]"))
 
-    assert control.move("mail", "bulk") == control.Move(1, 1)
+    assert queues.move("mail", "bulk") == queues.Move(1, 1)
     assert [*inspect.ready_pages(backend.broker, "mail")] == [[unreadable.id]]
     assert Job.objects.get(pk=readable.id).queue == "bulk"
 
@@ -494,7 +494,7 @@ def test_nothing_is_moved_while_a_database_is_down(backend: Any, monkeypatch: py
 
     monkeypatch.setattr(connections["other"].ops, "quote_name", down)
     with pytest.raises(OperationalError):
-        control.move("mail", "bulk")
+        queues.move("mail", "bulk")
 
     assert ready(backend) == {"mail": 1}
     assert Job.objects.get().queue == "mail"
@@ -502,13 +502,13 @@ def test_nothing_is_moved_while_a_database_is_down(backend: Any, monkeypatch: py
 
 def test_nothing_is_moved_where_it_is(backend: Any) -> None:
     with pytest.raises(InvalidOption, match="jobs are moved to another queue, not from 'mail' to 'mail'"):
-        control.move("mail", "mail")
+        queues.move("mail", "mail")
 
 
 def test_a_move_needs_no_job_table(backend: Any) -> None:
     mail.using(backend="now", durability="now").delay(1, 2)
 
-    assert control.move("mail", "bulk", backend="now").moved == 1
+    assert queues.move("mail", "bulk", backend="now").moved == 1
     assert ready(compat.get_backend("now")) == {"bulk": 1, "mail": 0}
 
 
@@ -526,7 +526,7 @@ def test_the_commands_pause_and_resume(backend: Any, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("getpass.getuser", lambda: "ann")
     mail.delay(1, 2)
     assert shown("pause", "mail", "--reason", "provider is down", "--for", "10m") == "mail is paused\n"
-    (found,) = control.paused().values()
+    (found,) = queues.paused().values()
     assert (found.reason, found.by, found.until - found.since) == ("provider is down", "ann", pytest.approx(600, abs=1))
 
     assert shown("resume", "mail") == "mail goes on\n"
@@ -540,7 +540,7 @@ def test_a_user_without_a_name_may_pause(backend: Any, monkeypatch: pytest.Monke
     monkeypatch.setattr("getpass.getuser", nameless)
     shown("pause", "mail")
 
-    assert control.paused()["mail"].by == ""
+    assert queues.paused()["mail"].by == ""
 
 
 def test_a_queue_that_nobody_knows_is_told_of(backend: Any) -> None:
@@ -600,6 +600,6 @@ def test_the_command_moves_and_tells_what_stays(backend: Any) -> None:
 def test_the_commands_serve_another_backend(backend: Any) -> None:
     shown("--backend", "now", "pause", "mail")
 
-    assert ([*control.paused(backend="now")], control.paused()) == (["mail"], {})
+    assert ([*queues.paused(backend="now")], queues.paused()) == (["mail"], {})
     echo.delay()
     drain(backend)

@@ -16,7 +16,7 @@ import redis
 from django.core.management import call_command
 from django.urls import reverse
 
-from django_backie import Broker, compat, control
+from django_backie import Broker, compat, control, queues
 from django_backie.broker import epoch
 from django_backie.core.states import State
 from django_backie.duties.reconcile import Reconcile
@@ -124,9 +124,9 @@ def test_what_people_do_is_allowed(backend: Any, capsys: pytest.CaptureFixture[s
     assert control.erase([erased.id]) == 1
     call_command("backie", "stats")
     assert "2 ready" in capsys.readouterr().out
-    control.pause("default")
-    assert (control.move("default", "bulk").moved, control.resume("default")) == (2, True)
-    assert control.purge("bulk") == 2
+    queues.pause("default")
+    assert (queues.move("default", "bulk").moved, queues.resume("default")) == (2, True)
+    assert queues.purge("bulk") == 2
 
 
 @uses_databases

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from .. import compat, control
+from .. import compat, queues
 from ..base_backend import LONGEST_QUEUE_NAME, queue_problem
 from ..exceptions import BrokerError
 from ..models import Pause
@@ -98,7 +98,7 @@ class PauseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: Pause, form: Any, change: bool) -> None:
         """Pause the queue."""
         try:
-            control.pause(obj.queue, until=obj.until, reason=obj.reason, by=_name(request), backend=obj.backend)
+            queues.pause(obj.queue, until=obj.until, reason=obj.reason, by=_name(request), backend=obj.backend)
         except BrokerError:
             messages.warning(request, _late())
         audit.record_queue(request, obj.queue, "pause")
@@ -113,7 +113,7 @@ class PauseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         self.log_deletions(request, queryset)
         for row in rows:
             try:
-                control.resume(row.queue, backend=row.backend)
+                queues.resume(row.queue, backend=row.backend)
             except BrokerError:
                 messages.warning(request, _late())
             audit.record_queue(request, row.queue, "resume")

@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from .. import control, registry
+from .. import queues, registry
 from ..backend import RedisBackend
 from ..broker import inspect
 from ..broker.replies import Pause
@@ -44,7 +44,7 @@ def pause(backend: RedisBackend, options: dict[str, Any], say: Say) -> None:
     """Pause a queue, and say so where nobody knows it."""
     queue = options["queue"]
     known = _known(backend)
-    control.pause(queue, until=options["duration"], reason=options["reason"], by=_who(), backend=backend.alias)
+    queues.pause(queue, until=options["duration"], reason=options["reason"], by=_who(), backend=backend.alias)
     say(f"{queue} is paused")
     if queue not in known:
         say(f"no task names the queue {queue!r}, and no job has come into it{did_you_mean(queue, known)}")
@@ -52,7 +52,7 @@ def pause(backend: RedisBackend, options: dict[str, Any], say: Say) -> None:
 
 def resume(backend: RedisBackend, options: dict[str, Any], say: Say) -> None:
     """Resume a queue."""
-    was_paused = control.resume(options["queue"], backend=backend.alias)
+    was_paused = queues.resume(options["queue"], backend=backend.alias)
     say(f"{options['queue']} goes on" if was_paused else f"{options['queue']} was not paused")
 
 
@@ -66,12 +66,12 @@ def purge(backend: RedisBackend, options: dict[str, Any], say: Say) -> None:
     if not options["yes"] and not _is_confirmed():
         msg = "nothing was cancelled; add --yes where nobody can be asked"
         raise CommandError(msg)
-    say(f"{control.purge(queue, reason=options['reason'], backend=backend.alias)} job(s) cancelled")
+    say(f"{queues.purge(queue, reason=options['reason'], backend=backend.alias)} job(s) cancelled")
 
 
 def move(backend: RedisBackend, options: dict[str, Any], say: Say) -> None:
     """Move the ready jobs of a queue."""
-    done = control.move(options["source"], options["target"], backend=backend.alias)
+    done = queues.move(options["source"], options["target"], backend=backend.alias)
     say(f"{done.moved} job(s) moved to {options['target']}")
     if done.unreadable:
         msg = f"{done.unreadable} job(s) stay in {options['source']}: they cannot be read"

@@ -10,7 +10,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
-from django_backie import control
+from django_backie import queues
 from django_backie.broker.redis import RedisBroker
 from django_backie.exceptions import BrokerUnavailable
 from django_backie.models import Pause
@@ -39,7 +39,7 @@ def test_a_queue_is_paused_by_adding_it(root, caplog):
         response = root.post(ADD, {**BLANK, "reason": "provider is down"}, follow=True)
 
     text_of(response)
-    (found,) = control.paused().values()
+    (found,) = queues.paused().values()
     assert (found.reason, found.by, found.until) == ("provider is down", "root", None)
     (entry,) = LogEntry.objects.all()
     assert (entry.object_id, entry.object_repr, entry.is_addition()) == (str(Pause.objects.get().pk), "mail", True)
@@ -49,15 +49,15 @@ def test_a_queue_is_paused_by_adding_it(root, caplog):
 def test_the_end_of_a_pause_is_set_and_changed(root):
     root.post(ADD, {**BLANK, "until_0": "2040-01-01", "until_1": "12:00:00"})
     row = Pause.objects.get()
-    assert control.paused()["mail"].until == datetime(2040, 1, 1, 12, tzinfo=UTC).timestamp()
+    assert queues.paused()["mail"].until == datetime(2040, 1, 1, 12, tzinfo=UTC).timestamp()
 
     root.post(f"{PAUSES}{row.pk}/change/", {"reason": "why", "until_0": "", "until_1": ""})
-    found = control.paused()["mail"]
+    found = queues.paused()["mail"]
     assert (found.until, found.reason, Pause.objects.get().since) == (None, "why", row.since)
 
 
 def test_a_queue_that_is_paused_already_may_be_added_again(root):
-    control.pause("mail", reason="first")
+    queues.pause("mail", reason="first")
     root.post(ADD, {**BLANK, "reason": "second"})
 
     assert [row.reason for row in Pause.objects.all()] == ["second"]
@@ -81,18 +81,18 @@ def test_what_makes_no_pause_is_refused(root, field, value, words):
 
 def test_selected_queues_are_resumed(root, caplog):
     for queue in ("mail", "bulk", "slow"):
-        control.pause(queue)
+        queues.pause(queue)
     with caplog.at_level(logging.INFO, "django_backie.admin"):
         response = resume(root, *Pause.objects.exclude(queue="slow"))
 
     assert told(response) == ["2 queues go on."]
-    assert [*control.paused()] == ["slow"]
+    assert [*queues.paused()] == ["slow"]
     assert sorted(LogEntry.objects.values_list("object_repr", flat=True)) == ["bulk", "mail"]
     assert "resume of queue mail by root" in caplog.text
 
 
 def test_what_cannot_be_told_to_redis_now_is_told(root, monkeypatch):
-    control.pause("mail")
+    queues.pause("mail")
 
     def away(*arguments: Any) -> None:
         raise BrokerUnavailable("Redis is away")
@@ -105,8 +105,8 @@ def test_what_cannot_be_told_to_redis_now_is_told(root, monkeypatch):
 
 
 def test_the_list_shows_what_lasts(root):
-    control.pause("mail", reason="<script>", by="ann")
-    control.pause("over")
+    queues.pause("mail", reason="<script>", by="ann")
+    queues.pause("over")
     Pause.objects.filter(queue="over").update(until=timezone.now() - timedelta(seconds=1))
     page = text_of(root.get(PAUSES))
 
@@ -119,26 +119,26 @@ def test_the_list_shows_what_lasts(root):
 @pytest.mark.parametrize("url", [PAUSES, ADD])
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_staff_without_a_permission_is_refused(client_with, url, method):
-    control.pause("mail")
+    queues.pause("mail")
     response = getattr(client_with(), method)(url, BLANK)
 
     assert response.status_code == 403
-    assert [*control.paused()] == ["mail"]
+    assert [*queues.paused()] == ["mail"]
 
 
 def test_viewers_see_and_may_not_act(client_with):
-    control.pause("mail")
+    queues.pause("mail")
     client, row = client_with("view_pause"), Pause.objects.get()
     assert "mail" in text_of(client.get(PAUSES))
 
     assert client.post(ADD, {**BLANK, "queue": "bulk"}).status_code == 403
     assert client.post(f"{PAUSES}{row.pk}/change/", {"reason": "x"}).status_code == 403
     resume(client, row)
-    assert {queue: found.reason for queue, found in control.paused().items()} == {"mail": ""}
+    assert {queue: found.reason for queue, found in queues.paused().items()} == {"mail": ""}
 
 
 def test_nobody_deletes_a_pause_without_resuming_the_queue(root):
-    control.pause("mail")
+    queues.pause("mail")
     row = Pause.objects.get()
     assert root.post(f"{PAUSES}{row.pk}/delete/", {"post": "yes"}).status_code == 403
     root.post(PAUSES, {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"})
@@ -149,16 +149,16 @@ def test_nobody_deletes_a_pause_without_resuming_the_queue(root):
 def test_who_may_pause_needs_no_other_permission(client_with):
     client = client_with("pause_queue")
     client.post(ADD, BLANK)
-    assert [*control.paused()] == ["mail"]
+    assert [*queues.paused()] == ["mail"]
     resume(client, Pause.objects.get())
 
-    assert control.paused() == {}
+    assert queues.paused() == {}
 
 
 def test_the_list_of_jobs_says_what_is_paused(root, settings):
     settings.LANGUAGE_CODE = "en"
     assert "is paused since" not in text_of(root.get(LIST))
-    control.pause("ma<i>l", reason="provider is down", by="ann", until=timedelta(hours=1))
+    queues.pause("ma<i>l", reason="provider is down", by="ann", until=timedelta(hours=1))
     page = text_of(root.get(LIST))
 
     assert "The queue ma&lt;i&gt;l is paused since" in page
@@ -170,7 +170,7 @@ def test_the_list_of_jobs_says_what_is_paused(root, settings):
 )
 def test_it_is_said_in_the_language_of_the_reader(root, settings, language, words):
     settings.LANGUAGE_CODE = language
-    control.pause("mail")
+    queues.pause("mail")
 
     assert words in text_of(root.get(LIST))
     assert words.split()[-1] in text_of(root.get(PAUSES)).lower()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from django_backie import control
+from django_backie import queues
 from django_backie.broker import inspect
 from tests.app.tasks import add
 
@@ -26,7 +26,7 @@ def page(backend: Any) -> Any:
 
 def test_a_health_check_pauses_and_resumes(page: Any) -> None:
     page.provider_is_down()
-    found = control.paused()["mail"]
+    found = queues.paused()["mail"]
     assert (found.reason, found.by, found.until - found.since) == (
         "provider is down",
         "health check",
@@ -34,13 +34,13 @@ def test_a_health_check_pauses_and_resumes(page: Any) -> None:
     )
 
     page.provider_is_back()
-    assert control.paused() == {}
+    assert queues.paused() == {}
 
 
 def test_what_is_purged_and_moved_is_counted(page: Any, backend: Any) -> None:
     assert page.send_slowly() == (3, 0)
     assert inspect.ready_counts(backend.broker) == {"bulk": 3, "mail": 0}
-    control.move("bulk", "mail")
+    queues.move("bulk", "mail")
     assert page.forget_all() == 3
 
 

@@ -11,7 +11,7 @@ from unittest import mock
 
 import pytest
 
-from django_backie import control
+from django_backie import queues
 from django_backie.broker.asking import Asking
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import RedisBroker
@@ -116,7 +116,7 @@ def test_an_idle_worker_gets_a_job_with_its_wake_up_and_asks_for_none(
 def test_an_idle_worker_sleeps_beside_a_paused_queue_and_is_woken_by_its_end(backend: Any) -> None:
     """Only a marker, or a time that has come, could wake it before its patience ends."""
     waiting = add.using(queue_name="mail").delay_many([(1, 2)] * 20)
-    control.pause("mail")
+    queues.pause("mail")
     client, marker = backend.broker.client, backend.broker.keys.marker(None)
     running = worker(backend, burst=False)
     with idle(running), counted() as counts:
@@ -130,7 +130,7 @@ def test_an_idle_worker_sleeps_beside_a_paused_queue_and_is_woken_by_its_end(bac
         # One for each job that came, and some around the one that ran.
         assert counts["PIPELINE"] <= 12
 
-        control.resume("mail")
+        queues.resume("mail")
         until(lambda: all(found.record.state.is_final for found in backend.broker.inspect(ids_of(waiting)).values()))
 
 

@@ -94,7 +94,8 @@ class LoopPool:
     def _begin(self, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:
             # More than there is room for come where a lost reply was repaired.
-            if self._is_interrupted or not self._free or not attempt.hold.is_sure():
+            is_unwanted = self._is_interrupted or attempt.hold.asked is not None
+            if is_unwanted or not self._free or not attempt.hold.is_sure():
                 self._report(self._executor.interrupted(attempt))
                 continue
             # A context of its own: what a job sets there, such as language and time zone, does not leak into others.

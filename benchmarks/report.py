@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .samples import Column, Figure, advantage, as_column, figure
@@ -73,7 +73,7 @@ def _settings(section: Json) -> list[str]:
 def document(results: Sequence[Json]) -> str:
     """Return the page of the documentation for results of one or more runs; of the same table the last one counts."""
     newest = {found["name"]: (result, found) for result in results for found in result["tables"]}
-    parts = [HEAD.strip(), "\n".join(_conditions(results))]
+    parts = [HEAD.strip(), "\n".join(_conditions(newest.values()))]
     for result, found in newest.values():
         parts += [table(found).strip(), _how_to_repeat(result, found)]
     return "\n\n".join([*parts, _versions([found for _, found in newest.values()])]) + "\n"
@@ -94,13 +94,13 @@ column of figures with the first row of ours: 2.0x means twice as good, 0.5x hal
 """
 
 
-def _conditions(results: Sequence[Json]) -> list[str]:
+def _conditions(found_in: Iterable[tuple[Json, Json]]) -> list[str]:
     """Return lines that say when and where the tables were measured, one for each occasion."""
     occasions: dict[str, list[str]] = {}
-    for result in results:
+    for result, found in found_in:
         facts = ", ".join([*result["machine"].values(), result["server"]])
         line = f"{result['made'][:10]}: {facts}; load average before {result['load_average']:.1f}"
-        occasions.setdefault(line, []).extend(found["name"] for found in result["tables"])
+        occasions.setdefault(line, []).append(found["name"])
     return [f"* {', '.join(names)}, {line}" for line, names in occasions.items()]
 
 

@@ -57,8 +57,12 @@ class PauseForm(forms.ModelForm):  # type: ignore[type-arg]
             raise forms.ValidationError(_("The end of a pause must be in the future."))
         return until
 
-    def validate_constraints(self) -> None:
+    def clean(self) -> dict[str, Any]:
         """Let a queue be paused that is paused already: that changes its end and its reason."""
+        found: dict[str, Any] = super().clean() or self.cleaned_data
+        if {"backend", "queue"} <= found.keys():
+            self.instance = current().filter(backend=found["backend"], queue=found["queue"]).first() or self.instance
+        return found
 
 
 @admin.register(Pause)

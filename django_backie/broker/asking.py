@@ -7,21 +7,32 @@ from typing import Any
 
 import redis
 
+from ..clock import SYSTEM, Clock
 from . import replies, scripts
 from .connection import single_client, translated
 from .redis import QueueMode, RedisBroker
 from .replies import Ending, Turn
 
+# Servers, and what lies between, close connections that say nothing for some minutes.
+FRESH = 30.0
+
 
 class Asking:
     """One question at a time, on a connection of its own that is made with the first."""
 
-    def __init__(self, broker: RedisBroker, queues: Sequence[str], mode: QueueMode) -> None:
+    def __init__(self, broker: RedisBroker, queues: Sequence[str], mode: QueueMode, clock: Clock = SYSTEM) -> None:
         self._broker = broker
         self._queues = tuple(queues)
         self._mode = mode
         self._client: redis.Redis | None = None
         self._asked: tuple[str, Sequence[Ending], int] = ("", (), 0)
+        self._clock = clock
+        self._answered = float("-inf")
+
+    @property
+    def is_fresh(self) -> bool:
+        """Tell whether the connection was in use a moment ago, so that a question goes out at once."""
+        return self._clock.monotonic() - self._answered < FRESH
 
     def ask(self, worker: str, endings: Sequence[Ending], limit: int) -> None:
         """Send a turn as ``RedisBroker.turn`` makes it, and do not wait.
@@ -34,6 +45,8 @@ class Asking:
         with translated(self._broker.config.url):
             if self._client is None:
                 self._client = single_client(self._broker.config.url)
+            elif not self.is_fresh:
+                self._connection.disconnect()
             self._asked = (worker, endings, limit)
             self._connection.send_command("EVALSHA", script.sha, len(script.keys), *arguments)
 
@@ -45,14 +58,17 @@ class Asking:
         """
         with translated(self._broker.config.url):
             try:
-                return replies.turn(self._connection.read_response())
+                turn = replies.turn(self._connection.read_response())
             except redis.exceptions.NoScriptError:
                 # Nothing was done; a turn by the broker teaches the server the script.
                 return self._broker.turn(*self._asked, self._queues, self._mode)
             except BaseException:
                 # An answer that comes too late must not be taken for that to the next question.
+                self._answered = float("-inf")
                 self._connection.disconnect()
                 raise
+            self._answered = self._clock.monotonic()
+            return turn
 
     def close(self) -> None:
         """Close the connection."""

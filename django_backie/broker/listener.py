@@ -42,6 +42,9 @@ class Listener:
             if isinstance(answers[1], redis.exceptions.NoScriptError):
                 return None
             for answer in answers:
+                if isinstance(answer, redis.exceptions.ReadOnlyError):
+                    # A server that was demoted keeps its connections; the address may lead to another by now.
+                    self._client.connection_pool.disconnect()
                 if isinstance(answer, Exception):
                     raise answer
         return replies.turn(answers[1])

@@ -43,7 +43,7 @@ class Appetite:
         While the listener waits it is the listener who takes them.
         """
         room = self.pace.room(occupancy.threads, occupancy.loop, backlog, coming)
-        room = max(0, self.retirement.room(room))
+        room = max(0, self.retirement.room(room + coming) - coming)
         if is_listening:
             # But of what falls due nobody hears until a turn has looked.
             return min(room, 1) if self._is_due else 0
@@ -53,11 +53,14 @@ class Appetite:
         """Return how many jobs to ask for now, given the room."""
         return room if self.maybe_ready and not self._is_yielding else 0
 
-    def fed(self, turn: Turn, limit: int) -> None:
-        """Learn from what came where up to ``limit`` jobs were asked for."""
-        self.retirement.take(len(turn.leases))
+    def asked(self, limit: int) -> None:
+        """Note that so many jobs were asked for: whatever is heard from now on is news that the answer may not have."""
         self._is_yielding = False
-        self.due_at = NEVER if turn.next_due is None else self._clock.monotonic() + turn.next_due
         if limit:
-            self._is_due = False
-            self.maybe_ready = len(turn.leases) == limit
+            self._is_due = self.maybe_ready = False
+
+    def fed(self, turn: Turn, limit: int, since: float) -> None:
+        """Learn from what came where up to ``limit`` jobs were asked for; it was true at a monotonic time."""
+        self.due_at = NEVER if turn.next_due is None else since + turn.next_due
+        if limit:
+            self.maybe_ready |= len(turn.leases) == limit

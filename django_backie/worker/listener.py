@@ -76,6 +76,11 @@ class ListenerThread:
         """Tell whether it is about to tell endings, which nobody else must tell meanwhile."""
         return self._wanted is not None and not self._wanted.is_wait
 
+    @property
+    def is_fresh(self) -> bool:
+        """Tell whether what is wanted at once goes out at once."""
+        return self._asking.is_fresh
+
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()

@@ -88,9 +88,10 @@ class Membership:
             logger.debug("%s could not say that it stops: %s", self.name, error)
 
     def leave(self) -> None:
-        """Strike this worker off."""
+        """Strike this worker off; what it was given when it had already ended goes back, free of charge."""
         self._gauges.stop()
         try:
-            self._broker.leave(self.name)
+            if not self._broker.leave(self.name):
+                self._broker.bury(self.name)
         except BrokerError as error:
             logger.warning("%s; the lease of %s will lapse", error, self.name)

@@ -107,22 +107,31 @@ class Turns:
             return
         now = self._clock.monotonic()
         flush = self._ledger.endings and (self._pools.backlog == 0 or now - self.last >= FLUSH_AFTER)
-        # Nothing but a turn tells a worker whose lease is not sure whether it has lapsed.
-        if not (flush or self._wants_jobs or (not self._membership.is_sure and now - self.last >= BEAT)):
+        # Nothing but a turn tells a worker whose lease is not sure whether it has lapsed, or what it was given.
+        is_unsure = self._has_doubts or not self._membership.is_sure
+        if not (flush or self._wants_jobs or (is_unsure and now - self.last >= BEAT)):
             return
-        self.last = now
         wanted = self._wanted()
         try:
             if wanted.limit and self._pools.backlog and not (self.listener.is_busy or self._has_doubts):
-                # The server and the pools work at the same time.
-                self.listener.want(wanted)
+                self._ask(wanted)
                 return
+            self._sent(wanted)
             turn = self.listener.turn(wanted)
         except BrokerError as error:
             self._failed(error)
         else:
             self.last = self._clock.monotonic()
             self._answered(wanted, turn)
+
+    def _ask(self, wanted: Wanted) -> None:
+        # The server and the pools work at the same time.
+        self._sent(wanted)
+        self.listener.want(wanted)
+
+    def _sent(self, wanted: Wanted) -> None:
+        self.last = self._clock.monotonic()
+        self.appetite.asked(wanted.limit)
 
     def heard(self, heard: Heard) -> None:
         """Start what the listener has brought."""
@@ -145,43 +154,52 @@ class Turns:
     def _answered(self, wanted: Wanted, turn: Turn) -> None:
         self._outage.is_over()
         self._ledger.told(turn.answers)
-        if self._learn(turn, wanted.limit):
+        if self._learn(turn, wanted.limit, self.last):
             self._ask_ahead(turn)
-            self._owner.start_leases(turn.leases)
+            self._open(turn.leases)
             self._repair(turn.held)
             self._rest(turn)
 
     def _woken(self, turn: Turn, limit: int) -> None:
+        self._outage.is_over()
         # While it waited there may have become less room than it had.
         room = self._room()
-        if self._learn(turn, limit):
+        if self._learn(turn, limit, self._clock.monotonic()):
             self._ledger.decline(turn.leases[room:])
-            self._owner.start_leases(turn.leases[:room])
+            self._open(turn.leases[:room])
             # Where Redis counts more than this worker knows of, only a turn with nobody listening can tell why.
             self.appetite.maybe_ready |= turn.held > len(self._ledger)
             self._rest(turn)
 
-    def _learn(self, turn: Turn, limit: int) -> bool:
+    def _learn(self, turn: Turn, limit: int, since: float) -> bool:
         """Note what a turn tells of the next ones; answer whether this worker's name still stands."""
         if turn.fenced:
             self._owner.rejoin()
             self.appetite.maybe_ready = True
             return False
-        self.appetite.fed(turn, limit)
+        self.appetite.fed(turn, limit, since)
         if limit:
             self._mirror_lag.note(is_slow=turn.slow)
         elif self._mirror_lag:
             self.appetite.maybe_ready = True
         return True
 
+    def _open(self, leases: list[Lease]) -> None:
+        if self._stopping.has_begun:
+            self._ledger.decline(leases)
+            return
+        self.appetite.retirement.take(len(leases))
+        self._owner.start_leases(leases)
+
     def _ask_ahead(self, turn: Turn) -> None:
         """Ask for the next jobs before these are opened: the server has them ready when the pools have run dry."""
-        if self._has_doubts or not self.appetite.maybe_ready or turn.held > len(self._ledger) + len(turn.leases):
+        is_complete = turn.held <= len(self._ledger) + len(turn.leases)
+        if self._has_doubts or not (is_complete and self.appetite.maybe_ready and self.listener.is_fresh):
             return
         wanted = self._wanted(coming=len(turn.leases))
         if wanted.limit:
             try:
-                self.listener.want(wanted)
+                self._ask(wanted)
             except BrokerError as error:
                 self._failed(error)
 
@@ -197,14 +215,15 @@ class Turns:
         except BrokerError as error:
             self._failed(error)
         else:
-            self._owner.start_leases(self._ledger.unknown(leases))
+            self._open(self._ledger.unknown(leases))
 
     def _rest(self, turn: Turn) -> None:
         """Let the listener wait where nothing more is to be had."""
         if self.appetite.maybe_ready or self._stopping.has_begun or self._options.burst or turn.slow:
             return
         if room := self._room():
-            self.listener.want(Wanted(self._membership.name, room))
+            # Beside a job that holds the interpreter what comes may lie unopened: one job at most.
+            self.listener.want(Wanted(self._membership.name, 1 if self._ledger.running else room))
         elif not self.listener.is_busy:
             # With no room it would take the marker of a job from those who have.
             self.appetite.maybe_ready = True

@@ -199,5 +199,5 @@ class Worker:
 
     def _leave(self) -> None:
         self._turns.listener.stop()
-        self._membership.leave()
         self._pools.stop()
+        self._membership.leave()

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from unittest import mock
 
 import pytest
 import redis
 
-from django_backie.broker.asking import Asking
+from django_backie.broker.asking import FRESH, Asking
 from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Ending
 from django_backie.conf import Config
 from django_backie.core.states import State
 from django_backie.exceptions import BrokerUnavailable
+from tests.helpers import StandingClock
 
 from .support import WORKER, claim, ids_of, job, jobs
 
@@ -23,7 +25,8 @@ def broker(redis_url: str, namespace: str) -> Iterator[RedisBroker]:
     """Return a broker on the real server: what is between question and answer is the network."""
     broker = RedisBroker(Config(alias="default", url=redis_url, namespace=namespace))
     yield broker
-    broker.client.delete(*broker.client.scan_iter(f"{namespace}*", count=1000))
+    for key in broker.client.scan_iter(f"{namespace}*", count=1000):
+        broker.client.delete(key)
 
 
 @pytest.fixture
@@ -81,6 +84,22 @@ def test_an_answer_that_comes_too_late_is_not_taken_for_that_to_the_next_questio
     asking.ask("nobody", (), 1)
 
     assert asking.answer().fenced
+
+
+def test_after_a_pause_the_connection_is_made_anew(broker: RedisBroker) -> None:
+    clock = StandingClock()
+    asking = Asking(broker, [], "all", clock)
+    assert not asking.is_fresh
+    asking.ask("nobody", (), 0)
+    asking.answer()
+    assert asking.is_fresh
+    asking._connection._sock.shutdown(socket.SHUT_RDWR)  # what the other side does in the meantime
+    clock.time += FRESH
+    assert not asking.is_fresh
+    asking.ask("nobody", (), 0)
+
+    assert asking.answer().fenced
+    asking.close()
 
 
 def test_a_server_that_is_away_cannot_be_asked(namespace: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from unittest import mock
 
 import pytest
 import redis
@@ -83,8 +84,12 @@ def test_it_never_blocks_for_ever(broker: RedisBroker, worker: str) -> None:
     assert taken(listener.take(3600.0, worker, 1)) == []
 
 
-class _Unblocked:
-    """Stands for a client that was thrown out of its wait; the second command was carried out all the same."""
+class _Refused:
+    """Stands for a client whose wait is refused; the second command was carried out all the same."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.connection_pool = mock.Mock()
 
     def pipeline(self, transaction: bool) -> Any:
         return self
@@ -95,15 +100,25 @@ class _Unblocked:
     evalsha = bzpopmin
 
     def execute(self, raise_on_error: bool) -> list[Any]:
-        return [redis.exceptions.ResponseError("UNBLOCKED client unblocked via CLIENT UNBLOCK"), ["OK", [], [], 0, -1]]
+        return [self.error, ["OK", [], [], 0, -1]]
 
 
 def test_one_that_is_thrown_out_while_it_waits_says_so(broker: RedisBroker) -> None:
     listener = Listener(broker, ["mail"], "only", longest=1.0)
-    listener._client = _Unblocked()  # type: ignore[assignment]
+    listener._client = _Refused(redis.exceptions.ResponseError("UNBLOCKED by CLIENT UNBLOCK"))  # type: ignore[assignment]
 
     with pytest.raises(BrokerUnavailable, match="UNBLOCKED"):
         listener.take(1.0, WORKER, 1)
+
+
+def test_the_connections_to_a_server_that_was_demoted_are_given_up(broker: RedisBroker) -> None:
+    listener = Listener(broker, ["mail"], "only", longest=1.0)
+    client = _Refused(redis.exceptions.ReadOnlyError("READONLY"))
+    listener._client = client  # type: ignore[assignment]
+    with pytest.raises(BrokerUnavailable, match="READONLY"):
+        listener.take(1.0, WORKER, 1)
+
+    client.connection_pool.disconnect.assert_called_once_with()
 
 
 def test_without_a_server_it_says_so(namespace: str) -> None:

@@ -210,6 +210,30 @@ def test_jobs_that_come_when_the_worker_stops_go_back_at_no_charge(backend: Any)
     assert (result.state, result.attempts) == (State.READY, 0)
 
 
+def test_jobs_that_an_answer_brings_when_the_worker_stops_go_back_at_no_charge(backend: Any) -> None:
+    result = add.delay(1, 2)
+    running = worker(backend)
+    running._membership.join(lambda: False)
+    turn = backend.broker.turn(running.name, limit=1)
+    running.stop()
+    running._turns.heard(Heard(Wanted(running.name, 1, ()), turn))
+    assert not running._ledger.running
+    running.run()
+    result.refresh()
+    assert (result.state, result.attempts) == (State.READY, 0)
+
+
+def test_what_a_worker_is_given_after_its_end_goes_back_at_once(backend: Any) -> None:
+    result = add.delay(1, 2)
+    running = worker(backend)
+    running._membership.join(lambda: False)
+    backend.broker.turn(running.name, limit=1)
+    running._membership.leave()
+    result.refresh()
+    assert (result.state, result.attempts) == (State.READY, 0)
+    assert backend.broker.turn(running.name).fenced
+
+
 def test_jobs_that_came_under_a_former_name_are_left_to_others(backend: Any) -> None:
     add.delay(1, 2)
     running = worker(backend)

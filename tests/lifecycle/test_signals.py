@@ -53,9 +53,12 @@ def test_a_process_that_is_to_be_replaced_lets_its_jobs_finish(project: Project)
 
 def test_a_signal_to_the_whole_group_loses_no_state(project: Project) -> None:
     worker = project.worker()
-    project.run(f"mark.delay('{project.marks}', 'x', 2.0)")
+    gate = project.directory / "gate"
+    project.run(f"mark_behind.delay('{gate}', '{project.marks}', 'x')")
     until(lambda: project.run("print(json.dumps(Job.objects.filter(state='RUNNING').count()))"))
     os.killpg(worker.pid, signal.SIGTERM)
+    until(lambda: "stopping" in worker.output)
+    gate.touch()
     assert worker.wait() == 0
     assert project.states() == {"SUCCESSFUL": 1}
 

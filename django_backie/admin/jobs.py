@@ -123,7 +123,7 @@ class JobAdmin(JobColumns, JobActions, admin.ModelAdmin):  # type: ignore[type-a
         response = super().changelist_view(request, context)
         shown: dict[str, Any] = getattr(response, "context_data", None) or {}
         if "cl" in shown:
-            shown.update(selection_words(shown["cl"]), paused=pauses.current())
+            shown.update(selection_words(shown["cl"]), paused=pauses.notices())
         return response
 
     def change_view(

@@ -16,7 +16,7 @@ from .. import compat, queues
 from ..base_backend import LONGEST_QUEUE_NAME, queue_problem
 from ..exceptions import BrokerError
 from ..models import Pause
-from . import audit, choices
+from . import audit, choices, display
 
 PERMISSION = "pause_queue"
 
@@ -25,6 +25,20 @@ def current() -> QuerySet[Pause]:
     """Return the pauses that last; of several job tables, the first holds them."""
     lasting = Pause.objects.filter(Q(until=None) | Q(until__gt=timezone.now()))
     return lasting.using(choices.known_databases()[0]) if choices.known_databases() else lasting.none()
+
+
+def notices() -> list[dict[str, Any]]:
+    """Return what the list of jobs says of the pauses that last."""
+    return [
+        {
+            "queue": pause.queue,
+            "since": display.time_tag(pause.since),
+            "until": pause.until and display.time_tag(pause.until),
+            "by": pause.by,
+            "reason": pause.reason,
+        }
+        for pause in current()
+    ]
 
 
 class PauseForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
+from django_backie.broker import scripts
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Ending, Lease, Record, Turn
@@ -126,3 +129,16 @@ def taken(turn: Turn | None) -> list[Lease]:
     """Return the jobs that came with a turn; the server must have known the script."""
     assert turn is not None
     return turn.leases
+
+
+@contextmanager
+def forgotten(name: str) -> Iterator[None]:
+    """Ask for a script under a hash that no server knows: to flush the scripts would disturb who shares the server."""
+    load = scripts.load
+
+    def unknown(wanted: str) -> scripts.Script:
+        script = load(wanted)
+        return replace(script, sha="0" * 40) if wanted == name else script
+
+    with mock.patch.object(scripts, "load", unknown):
+        yield

@@ -17,7 +17,7 @@ from django_backie.core.states import State
 from django_backie.exceptions import BrokerUnavailable
 from tests.helpers import StandingClock
 
-from .support import WORKER, claim, ids_of, job, jobs
+from .support import WORKER, claim, forgotten, ids_of, job, jobs
 
 
 @pytest.fixture
@@ -67,8 +67,8 @@ def test_only_the_served_queues_are_asked_for(broker: RedisBroker) -> None:
 def test_a_server_that_has_forgotten_the_script_is_asked_once_more(broker: RedisBroker, asking: Asking) -> None:
     broker.enqueue([job("a")])
     broker.join(WORKER)
-    broker.client.script_flush()
-    asking.ask(WORKER, (), 1)
+    with forgotten("turn"):
+        asking.ask(WORKER, (), 1)
 
     assert ids_of(asking.answer().leases) == ["a"]
 

@@ -198,25 +198,14 @@ def test_an_idle_worker_that_was_fenced_goes_on_under_another_name(backend: Any,
         assert running.name != former
 
 
-def test_jobs_that_come_when_the_worker_stops_go_back_at_no_charge(backend: Any) -> None:
+@pytest.mark.parametrize("endings", [None, ()], ids=["after a wait", "after a question"])
+def test_jobs_that_come_when_the_worker_stops_go_back_at_no_charge(backend: Any, endings: tuple[()] | None) -> None:
     result = add.delay(1, 2)
     running = worker(backend)
     running._membership.join(lambda: False)
     turn = backend.broker.turn(running.name, limit=1)
     running.stop()
-    running._turns.heard(Heard(Wanted(running.name, 1), turn))
-    running.run()
-    result.refresh()
-    assert (result.state, result.attempts) == (State.READY, 0)
-
-
-def test_jobs_that_an_answer_brings_when_the_worker_stops_go_back_at_no_charge(backend: Any) -> None:
-    result = add.delay(1, 2)
-    running = worker(backend)
-    running._membership.join(lambda: False)
-    turn = backend.broker.turn(running.name, limit=1)
-    running.stop()
-    running._turns.heard(Heard(Wanted(running.name, 1, ()), turn))
+    running._turns.heard(Heard(Wanted(running.name, 1, endings), turn))
     assert not running._ledger.running
     running.run()
     result.refresh()

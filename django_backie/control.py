@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,9 @@ from django.apps import apps
 from django.utils.translation import gettext as _
 
 from . import compat, mirror
-from .base_backend import describe
+from .base_backend import BackieBackend, describe
 from .broker.redis import PAGE, RedisBroker, Restored
+from .broker.replies import Snapshot
 from .core.states import FINAL, RETRYABLE_BY_HAND, WAITING, State
 from .exceptions import BrokerError
 from .outbox import notes_of, restore
@@ -180,9 +181,7 @@ def _mirror(rows: list[Job], using: str, broker: RedisBroker) -> bool:
     try:
         for at in range(0, len(rows), PAGE):
             found = broker.inspect([str(row.pk) for row in rows[at : at + PAGE]]).values()
-            snapshots = [snapshot._replace(version=snapshot.record.version) for snapshot in found]
-            describing = functools.partial(describe, config=backend.config)
-            mirror.write(snapshots, [using], backend.unpack, describing, backend.alias)
+            write_rows(backend, found, [using])
     except BrokerError as error:
         # The change is made, and the mirror will tell of it.
         logger.warning("the rows of %d job(s) follow later: %s", len(rows), error)
@@ -275,3 +274,9 @@ def _read(ids: list[str], using: str) -> list[Job]:
 
 def _attempts() -> Any:
     return apps.get_model("django_backie", "Attempt")._default_manager
+
+
+def write_rows(backend: BackieBackend, snapshots: Iterable[Snapshot], databases: Sequence[str]) -> None:
+    """Let the rows of jobs follow at once, as they are in Redis."""
+    current = [snapshot._replace(version=snapshot.record.version) for snapshot in snapshots]
+    mirror.write(current, databases, backend.unpack, functools.partial(describe, config=backend.config), backend.alias)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from django.db.models import F
 
 from . import compat, mirror, pauses
 from .backend import RedisBackend
-from .base_backend import describe, queue_problem
+from .base_backend import queue_problem
 from .broker import inspect
 from .broker.replies import Moved, Pause, Snapshot
 from .clock import SYSTEM
+from .control import write_rows
 from .core import codec
 from .exceptions import InvalidOption, UnreadableBody
 from .plan import moment_of
@@ -161,12 +161,10 @@ def _locked(ids: list[str], using: str) -> list[Any]:
 
 def _write_rows(backend: RedisBackend, snapshots: Iterable[Snapshot]) -> None:
     """Let rows follow at once; what cannot be written now, the mirror writes."""
-    changed = [snapshot._replace(version=snapshot.record.version) for snapshot in snapshots]
+    changed, databases = [*snapshots], backend.config.databases
     if not changed or not backend.config.mirrored:
         return
-    databases = backend.config.databases
-    describing = functools.partial(describe, config=backend.config)
-    mirror.write(changed, databases, backend.unpack, describing, backend.alias)
+    write_rows(backend, changed, databases)
     # Nothing has version -1: nothing is un-marked, but it is told which of them were erased meanwhile.
     mirror.forget(backend.broker.done({snapshot.id: -1 for snapshot in changed}), databases)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .base_task import BaseTask
     from .core.timetable import cron, every
+    from .core.unique import Unique
     from .exceptions import Cancel, Discard, Retry, Snooze
     from .seed import Broker, Worker
     from .task_definition import Task, task
@@ -24,6 +25,7 @@ __all__ = [
     "Snooze",
     "Task",
     "TaskContext",
+    "Unique",
     "Worker",
     "cron",
     "every",
@@ -40,6 +42,7 @@ _HOMES = {
     "Snooze": ".exceptions",
     "Task": ".task_definition",
     "TaskContext": ".worker.context",
+    "Unique": ".core.unique",
     "Worker": ".seed",
     "cron": ".core.timetable",
     "every": ".core.timetable",

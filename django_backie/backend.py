@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from django.apps import apps
 from django.core.checks import CheckMessage, Error
 from django.db import connections
 
-from . import compat, control, enqueue, outbox, registry, result
+from . import compat, control, enqueue, outbox, registry, result, unique
 from .base_backend import BackieBackend
 from .broker.redis import RedisBroker, broker_for
 from .broker.replies import Snapshot
@@ -21,8 +21,10 @@ from .core import ids
 from .core.cancellation import Cancellation
 from .core.job import Job
 from .core.options import Durability
+from .core.unique import Unique
 from .enqueue import Parcel
 from .exceptions import (
+    BrokerError,
     BrokerUnavailable,
     ConfigurationError,
     TooEarly,
@@ -66,7 +68,7 @@ class RedisBackend(BackieBackend):
         Raises:
             TaskResultDoesNotExist: no such job under this alias.
         """
-        found = self._in_redis(result_id) or self._in_transaction(result_id) or self._in_rows(result_id)
+        found = self._find(result_id)
         if found is None or found.backend != self.alias:
             raise compat.TaskResultDoesNotExist(result_id)
         return found
@@ -83,10 +85,15 @@ class RedisBackend(BackieBackend):
         # The row is the mirror's to make, or there is none.
         return _ANSWERS[self.broker.cancel([job_id], reason)[0]]
 
+    def _find(self, job_id: str) -> TaskResult[Any] | None:
+        return self._in_redis(job_id) or self._in_transaction(job_id) or self._in_rows(job_id)
+
     def _take_in(self, task: Task[..., Any], calls: Sequence[Call], durability: Durability) -> list[TaskResult[Any]]:
         self._require_database(task, durability)
         if task.coalesce is not False and durability != "now":
             return self._take_in_once(task, calls, durability)
+        if task.unique is not False and calls:
+            return self._take_in_unique(task, calls, durability)
         return self._send(task, self.make_entries(task, calls, for_rows=durability == "outbox"), durability)
 
     def submit_as(self, task: Task[..., Any], calls: Sequence[Call], keys: Sequence[str]) -> None:
@@ -108,14 +115,60 @@ class RedisBackend(BackieBackend):
         self.broker.enqueue([entry.packed for entry in self.make_entries(task, calls, keys=keys)])
 
     def _send(
-        self, task: Task[..., Any], entries: Sequence[Entry], durability: Durability, keys: Sequence[str] = ()
+        self,
+        task: Task[..., Any],
+        entries: Sequence[Entry],
+        durability: Durability,
+        keys: Sequence[str] = (),
+        duplicates: dict[str, str] | None = None,
     ) -> list[TaskResult[Any]]:
         if not entries:
             return []
         results = [result.fresh(task, entry.job) for entry in entries]
-        announce = functools.partial(self._announce, results, entries[0].job.created)
-        enqueue.send(Parcel(self.broker, entries, durability, entries[0].job.database, announce, keys))
+        announce = functools.partial(self._announce, results, entries[0].job.created, duplicates)
+        enqueue.send(Parcel(self.broker, entries, durability, entries[0].job.database, announce, keys, duplicates))
         return results
+
+    def _take_in_unique(
+        self, task: Task[..., Any], calls: Sequence[Call], durability: Durability
+    ) -> list[TaskResult[Any]]:
+        """Take calls in, but for those whose job there is already: they get its handle."""
+        entries = self.make_entries(task, calls, for_rows=durability == "outbox")
+        option = cast(Unique, task.unique)
+        choice = unique.choose(
+            option,
+            entries,
+            self.alias,
+            is_at_once=durability == "now",
+            ask=self._holders,
+            show=lambda entry: result.fresh(task, entry.job),
+        )
+        # Whether somebody else was faster is told by the push; of one that is still to come, by the handle.
+        duplicates: dict[str, str] = {}
+        made = self._send(task, choice.new, durability, choice.keys, duplicates)
+        for at, (entry, handle) in enumerate(zip(choice.new, made, strict=True)):
+            survivor = duplicates.get(handle.id)
+            if survivor and option.conflict == "raise":
+                raise unique.duplicate(entry, survivor, choice.places.index(at))
+            if survivor:
+                made[at] = self._find(survivor) or self._find(handle.id) or handle
+        return choice.handles(made)
+
+    def _holders(self, keys: Sequence[str]) -> dict[str, TaskResult[Any]]:
+        """Return the handles of the jobs that have some of the keys; none where Redis is down, for the push decides."""
+        try:
+            holders = {key: job_id for key, job_id in zip(keys, self.broker.holders(keys), strict=True) if job_id}
+            snapshots = self.broker.inspect([*holders.values()])
+        except BrokerError:
+            return {}
+        found = {}
+        for key, job_id in holders.items():
+            snapshot = snapshots.get(job_id)
+            # One that has ended may have left Redis, and its key still stand.
+            handle = self._from_body(job_id, snapshot) if snapshot and snapshot.body else self._in_rows(job_id)
+            if handle is not None:
+                found[key] = handle
+        return found
 
     def _take_in_once(
         self, task: Task[..., Any], calls: Sequence[Call], durability: Durability
@@ -134,13 +187,17 @@ class RedisBackend(BackieBackend):
         made = {keys[at]: handle for at, handle in zip(chosen, results, strict=True)}
         return [made.get(key) or result.fresh(task, there[key].job) for key in keys]
 
-    def _announce(self, results: Sequence[TaskResult[Any]], created: float) -> None:
+    def _announce(
+        self, results: Sequence[TaskResult[Any]], created: float, duplicates: Mapping[str, str] | None = None
+    ) -> None:
         """Note in the handles of jobs that are on their way since when they are, and tell who wants to know."""
         enqueued_at = moment(created)
         for handle in results:
             object.__setattr__(handle, "enqueued_at", enqueued_at)
         if compat.is_heard(compat.task_signals.task_enqueued, logging.DEBUG):
             for handle in results:
+                if duplicates and handle.id in duplicates:
+                    continue
                 compat.task_signals.task_enqueued.send(type(self), task_result=handle)
 
     def _require_database(self, task: Task[..., Any], durability: Durability) -> None:

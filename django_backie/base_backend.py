@@ -8,20 +8,21 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from inspect import isfunction
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal, cast
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.signals import setting_changed
 
 from . import cleansing, compat, conf, registry
-from .calls import Call, named_arguments
+from .calls import Call, lock_of, named_arguments
 from .clock import SYSTEM
 from .core import codec, ids
 from .core.cancellation import Cancellation
 from .core.job import Job
 from .core.options import Durability
 from .core.signer import Signer
+from .core.unique import Unique
 from .exceptions import InvalidArguments, UnknownTask, UnreadableBody
 from .middleware import Make, Middleware, around_making
 from .middleware import load as load_middleware
@@ -163,6 +164,7 @@ class BackieBackend(compat.BaseTaskBackend):
         expires = moment_of("expires", task.expires, now)
         entries = []
         around = self._around_making
+        unique = cast("Unique | Literal[False]", task.unique)
         next_key = ids.new_key if keys is None else iter(keys).__next__
         for args, kwargs in calls:
             named = named_arguments(task, args, kwargs)
@@ -171,6 +173,8 @@ class BackieBackend(compat.BaseTaskBackend):
                 key, plan.task, plan.queue, plan.priority, list(args), kwargs,
                 now, run_after, plan.options, plan.database, self.alias, expires,
             )  # fmt: skip
+            if unique:
+                job = job._replace(unique=lock_of(task, unique, (args, kwargs), named))
             if around is not None:
                 job = around(job)
                 named = named_arguments(task, job.args, job.kwargs)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from inspect import Parameter
 from typing import Any, NamedTuple
 
 from .core import jsonic
+from .core.unique import Unique
 from .exceptions import InvalidArguments, InvalidOption, did_you_mean
 
 Call = tuple[tuple[Any, ...], dict[str, Any]]
@@ -54,6 +57,35 @@ def refuse_unknown_names(task: Any, option: str, names: Sequence[str]) -> None:
             nearest = did_you_mean(name, parameters)
             msg = f"{task.module_path}: {option} names {name!r}, which is no argument of it{nearest}"
             raise InvalidOption(msg)
+
+
+def refuse_wrong_keys(task: Any) -> None:
+    """Refuse a task whose calls could not be compared.
+
+    Raises:
+        InvalidOption: names the option.
+    """
+    if isinstance(task.coalesce, tuple):
+        refuse_unknown_names(task, "coalesce", task.coalesce)
+    if task.unique is False:
+        return
+    if isinstance(task.unique.by, tuple):
+        refuse_unknown_names(task, "unique", task.unique.by)
+    if task.coalesce is not False:
+        msg = f"{task.module_path}: unique does within a transaction what coalesce does; set one of them"
+        raise InvalidOption(msg)
+
+
+def lock_of(task: Any, unique: Unique, call: Call, named: Mapping[str, Any]) -> str:
+    """Return the key that a call's job has to itself, with its window, as it travels; see ``key_of``.
+
+    Raises:
+        UnserializableValue: the key cannot be written as JSON.
+    """
+    name, _, value = key_of(task, unique.by, call, named).partition("\0")
+    # Mappings that are equal are so in whatever order.
+    canonical = json.dumps(json.loads(value), sort_keys=True, separators=(",", ":"))
+    return unique.lock(hashlib.sha256(f"{name}\0{canonical}".encode()).hexdigest()[:32])
 
 
 def key_of(task: Any, spec: Any, call: Call, named: Mapping[str, Any]) -> str:

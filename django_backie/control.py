@@ -87,10 +87,12 @@ def _revive(broker: RedisBroker, rows: list[Job], using: str, tally: _Tally) -> 
     renewed = [_anew(row) for row in fit]
     versions = broker.restore(renewed, revive=True)
     for row, job, version in zip(fit, renewed, versions, strict=True):
-        if version:
+        if version > 0:
             values = {"state": State.READY, "attempt": 0, "crashes": 0, "finished_at": None, "reason": ""}
             _write(row, using, version, body=job.body, **values)
             tally.done.append(str(row.pk))
+        elif version < 0:
+            tally.refused.append((str(row.pk), _("another job with its unique key is waiting or running")))
     return [row for row, version in zip(fit, versions, strict=True) if not version]
 
 

@@ -18,7 +18,7 @@ from django.db import connections
 
 from . import outbox
 from .broker.redis import RedisBroker
-from .broker.replies import Arrival
+from .broker.replies import Answer, Arrival, Duplicate
 from .clock import SYSTEM
 from .core.options import Durability
 from .exceptions import BrokerError, QueueFull
@@ -40,6 +40,8 @@ class Parcel:
     announce: Announce
     # What calls of the same transaction are compared by, one for each entry; most have none.
     keys: Sequence[str] = ()
+    # Those that turn out to be duplicates at the push: id -> the other job's. None where none can be.
+    duplicates: dict[str, str] | None = None
 
 
 def send(parcel: Parcel) -> bool:
@@ -192,13 +194,24 @@ def _push_to(broker: RedisBroker, parcels: Sequence[Parcel]) -> list[Parcel]:
     late = [parcel for parcel in parcels if _is_late(parcel, now)]
     early = [parcel for parcel in parcels if parcel not in late] if late else parcels
     arrivals = broker.enqueue([entry.packed for parcel in early for entry in parcel.entries])
+    for parcel in early:
+        if parcel.duplicates is not None:
+            _note_duplicates(early, arrivals)
+            break
     for database in dict.fromkeys(parcel.database for parcel in late):
         ids = [entry.job.id for parcel in late if parcel.database == database for entry in parcel.entries]
         outbox.push_late(ids, database, broker.enqueue)
     return _refused(early, arrivals) if Arrival.FULL in arrivals else []
 
 
-def _refused(parcels: Sequence[Parcel], arrivals: Sequence[Arrival]) -> list[Parcel]:
+def _note_duplicates(parcels: Sequence[Parcel], arrivals: Sequence[Answer]) -> None:
+    entries = [(parcel, entry) for parcel in parcels for entry in parcel.entries]
+    for (parcel, entry), arrival in zip(entries, arrivals, strict=True):
+        if isinstance(arrival, Duplicate) and parcel.duplicates is not None:
+            parcel.duplicates[entry.job.id] = arrival.of
+
+
+def _refused(parcels: Sequence[Parcel], arrivals: Sequence[Answer]) -> list[Parcel]:
     """Return the parcels of which a job found its queue full."""
     parcel_of_each = [parcel for parcel in parcels for _ in parcel.entries]
     full = [parcel for parcel, arrival in zip(parcel_of_each, arrivals, strict=True) if arrival is Arrival.FULL]

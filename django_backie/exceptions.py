@@ -53,6 +53,18 @@ class QueueFull(BrokerError):
     """A queue has as many ready jobs as MAX_QUEUE_LENGTH allows."""
 
 
+class DuplicateJob(BackieError):
+    """Another job has the unique key of a call; nothing was enqueued.
+
+    ``survivor`` is that job's id, ``index`` tells which of the calls of ``delay_many`` it was.
+    """
+
+    def __init__(self, message: str = "", *, survivor: str = "", index: int = 0) -> None:
+        super().__init__(message)
+        self.survivor = survivor
+        self.index = index
+
+
 class UnreadableBody(BackieError, ValueError):
     """A job body cannot be decoded, or its signature does not match."""
 

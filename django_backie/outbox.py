@@ -18,9 +18,10 @@ from django.db.models import F, Q, prefetch_related_objects
 
 from . import bulk
 from .broker.redis import Restored
-from .broker.replies import Arrival
+from .broker.replies import Answer, Arrival
 from .bulk import Row, Values
 from .clock import SYSTEM
+from .core import codec
 from .core.cancellation import wish_of
 from .core.ids import is_id
 from .core.job import Job, Packed
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from .models import Job as JobRow
 
 BringBack = Callable[[list[Restored]], Sequence[int]]
-Push = Callable[[list[Packed]], Sequence[Arrival]]
+Push = Callable[[list[Packed]], Sequence[Answer]]
 
 GRACE = 2.0
 # The version of a row that the relay has pushed; the mirror's are milliseconds.
@@ -271,7 +272,7 @@ def _locked(waiting: Any, using: str) -> list[Any]:
 
 def _packed(row: Any) -> Packed:
     due = None if row.run_after is None else epoch(row.run_after)
-    return Packed(str(row.pk), row.queue, row.priority, row.body, due)
+    return Packed(str(row.pk), row.queue, row.priority, row.body, due, codec.unique_of(row.body))
 
 
 def _model() -> type[JobRow]:

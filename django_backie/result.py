@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,6 +16,7 @@ from .clock import SYSTEM
 from .core import jsonic
 from .core.cancellation import Cancellation
 from .core.job import Job
+from .core.jsonic import normalise
 from .core.states import State
 from .exceptions import Cancelled, NotYet, WorkerLost, WouldNeverEnd
 from .moments import moment
@@ -24,6 +24,8 @@ from .progress import Progress, latest, of_row
 
 R = TypeVar("R")
 
+# As lua/include/unique.lua says it.
+DUPLICATE_OF = "duplicate of "
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.25
 
 
@@ -54,6 +56,14 @@ class TaskResult(compat.TaskResult, Generic[R]):  # type: ignore[misc, type-arg]
                 raise AttributeError(msg, name=name, obj=self)
             object.__setattr__(self, name, _NOT_YET[name]())
             return getattr(self, name)
+
+    @property
+    def duplicate_of(self) -> str | None:
+        """Return the id of the job that has this one's unique key; None where this job is no duplicate of another."""
+        if self.state is not State.CANCELLED or not self.errors:
+            return None
+        _, found, rest = self.errors[-1].traceback.partition(f": {DUPLICATE_OF}")
+        return rest.strip() if found else None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "args", normalise(self.args))
@@ -138,26 +148,6 @@ def _pauses(handle: TaskResult[Any], timeout: float | None) -> Iterator[float]:
             msg = f"job {handle.id} has not ended within {timeout} s, it is {handle.state}"
             raise NotYet(msg)
         pause = min(pause * 1.5, LONGEST_PAUSE)
-
-
-# What most arguments are. Whether a value is a Mapping or a Sequence takes Python long to tell.
-_AS_THEY_ARE = frozenset({str, int, float, bool, NoneType})
-
-
-def normalise(value: Any) -> Any:
-    """Return a value as it will come back from its journey: lists for tuples, text for bytes and for keys."""
-    kind = type(value)
-    if kind in _AS_THEY_ARE:
-        return value
-    if kind is list or kind is tuple:
-        return [normalise(item) for item in value]
-    if isinstance(value, Mapping):
-        return {_key(key): normalise(item) for key, item in value.items()}
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [normalise(item) for item in value]
-    return value
 
 
 def fresh(task: Any, job: Job) -> TaskResult[Any]:
@@ -266,14 +256,6 @@ def set_return_value(result: TaskResult[Any], text: str) -> None:
 def _error(kind: type[Exception], message: str) -> Any:
     path = f"{kind.__module__}.{kind.__qualname__}"
     return compat.TaskError(exception_class_path=path, traceback=f"{path}: {message}\n")
-
-
-def _key(key: Any) -> str:
-    if isinstance(key, str):
-        return key
-    if isinstance(key, bytes):
-        return key.decode()
-    return json.dumps(key) if isinstance(key, bool | None) else str(key)
 
 
 def _result(task: Any, job: Job, state: State, **values: Any) -> TaskResult[Any]:

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from django.utils.module_loading import import_string
 
 from . import compat, registry
-from .calls import Call, as_call, refuse_unknown_names, signature_of
+from .calls import Call, as_call, refuse_wrong_keys, signature_of
 from .core.options import (
     BackoffFunction,
     Durability,
@@ -20,6 +20,7 @@ from .core.options import (
     Hook,
     KeyOption,
     TaskOptions,
+    UniqueOption,
     UsingOptions,
 )
 from .core.timetable import Schedule
@@ -68,6 +69,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     atomic: bool = False
     sensitive: bool | tuple[str, ...] = False
     coalesce: KeyOption = False
+    unique: UniqueOption = False
     on_success: Hook | None = None
     on_failure: Hook | None = None
     on_exhausted: Hook | None = None
@@ -85,12 +87,11 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     def _normalise_options(self) -> None:
         for name in OWN_OPTIONS:
             value = getattr(self, name)
-            if value is None or (name in {"sensitive", "coalesce"} and value is False):
+            if value is None or (value is False and name in {"sensitive", "coalesce", "unique"}):
                 continue
             if not (name == "expires" and isinstance(value, datetime)):
                 object.__setattr__(self, name, checked(self.module_path, name, value))
-        if isinstance(self.coalesce, tuple):
-            refuse_unknown_names(self, "coalesce", self.coalesce)
+        refuse_wrong_keys(self)
         if self.schedule is not None:
             refuse_what_needs_arguments(self.module_path, self.signature)
         if self.atomic:
@@ -209,10 +210,9 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
 
     def _submit(self, calls: list[Call]) -> list[Any]:
         backend = self.get_backend()
-        submit = getattr(backend, "submit", None)
-        if submit is None:  # Some other backend of TASKS: it knows enqueue() only.
+        if not hasattr(backend, "submit"):  # Some other backend of TASKS: it knows enqueue() only.
             return [backend.enqueue(self, list(args), kwargs) for args, kwargs in calls]
-        return cast("list[Any]", submit(self, calls))
+        return cast("list[Any]", backend.submit(self, calls))
 
 
 def _rebuilt(values: dict[str, Any]) -> Task[..., Any]:
@@ -272,8 +272,8 @@ def task(
         durability: ``"outbox"`` (default), ``"commit"`` or ``"now"``.
         atomic: run in one transaction with the job's own end: effects in its database happen exactly once.
         sensitive: argument names to hide from people, or True for all.
-        coalesce: make one job of all calls of a transaction with the same arguments; or with the same of those named,
-            or for which a function of the arguments returns the same.
+        coalesce: make one job of all calls of a transaction with the same arguments, or with the same of those named,
+            or for which a function of the arguments returns the same. ``unique``: of all such calls while it is there.
         on_success, on_failure, on_exhausted: what follows when the job has succeeded, when an attempt has failed, when
             no attempt is left: a task, which gets the job's id, or a function, which gets its ``TaskResult``.
 

@@ -9,11 +9,12 @@ from typing import Any
 from . import compat
 from .core.options import HOOKS, TaskOptions, option_problem
 from .core.timetable import Schedule, schedule_of
+from .core.unique import Unique, unique_of
 from .exceptions import InvalidOption, did_you_mean
 
 OWN_OPTIONS = tuple(TaskOptions.__annotations__)
 # Options that may be functions.
-_FUNCTIONS = ("backoff", "coalesce", *HOOKS)
+_FUNCTIONS = ("backoff", "coalesce", "unique", *HOOKS)
 
 
 def checked(where: str, name: str, value: Any) -> Any:
@@ -23,18 +24,20 @@ def checked(where: str, name: str, value: Any) -> Any:
         InvalidOption: it cannot be what it is.
     """
     if name == "schedule":
-        return _checked_schedule(where, value)
+        return _read(where, name, value, schedule_of)
+    if name == "unique":
+        return _read(where, name, value, unique_of)
     if problem := option_problem(name, value):
         msg = f"{where}: {name} is {value!r}, it {problem}"
         raise InvalidOption(msg)
     return tuple(value) if isinstance(value, list | set | frozenset) else value
 
 
-def _checked_schedule(where: str, value: Any) -> Schedule:
+def _read(where: str, name: str, value: Any, read: Callable[[object], Schedule | Unique]) -> Schedule | Unique:
     try:
-        return schedule_of(value)
+        return read(value)
     except InvalidOption as error:
-        msg = f"{where}: schedule: {error}"
+        msg = f"{where}: {name}: {error}"
         raise InvalidOption(msg) from error
 
 
@@ -82,6 +85,8 @@ def refuse_unknown(where: str, options: Iterable[str], others: Iterable[str]) ->
 
 def is_function(name: str, value: Any) -> bool:
     """Tell whether the value of an option is a function of the project's, which belongs to the task."""
+    if isinstance(value, Unique):
+        value = value.by
     return name in _FUNCTIONS and callable(value) and not isinstance(value, compat.Task)
 
 

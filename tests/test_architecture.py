@@ -27,7 +27,7 @@ LAYERS: list[list[set[str]]] = [
     [{"outbox"}, {"mirror", "rows", "upsert"}],
     [{"enqueue"}, {"result"}, {"registry"}, {"calls"}, {"task_options"}],
     [{"task_definition"}],
-    [{"base_task"}, {"base_backend", "plan"}],
+    [{"base_task"}, {"base_backend", "plan"}, {"unique"}],
     [{"control"}],
     [{"backend"}],
     [{"hooks"}, {"timetables"}, {"pauses"}],

@@ -18,6 +18,8 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``g``                 zset     failed and cancelled jobs that have left Redis, by the version of their end; ten minutes
 ``a``                 zset     workers of whose jobs some were asked to cancel, by the last asking; a hint to look
 ``pr``                hash     job id -> when its running attempt began, and how far that is, as JSON
+``u``                 hash     unique key -> id of the job that has it (``lua/include/unique.lua``)
+``uc``                string   how far the search for void unique keys has come
 ``qs``                set      names of the queues
 ``p``                 hash     paused queue -> the end of its pause, and what people read of it
 ``k:<queue>``, ``k``  zset     wake-up markers of one queue, of all queues

@@ -12,10 +12,11 @@ import redis
 
 from ..conf import Config
 from ..core.job import Packed
+from ..core.unique import key_of_lock
 from . import replies, scripts
 from .connection import address, command_client, translated
 from .keys import Keys
-from .replies import Arrival, Ending, Lease, Moved, Pause, Request, Snapshot, Ticked, Turn
+from .replies import Answer, Arrival, Ending, Lease, Moved, Pause, Request, Snapshot, Ticked, Turn
 
 # A script blocks the server while it runs.
 MOST_AT_ONCE = 1000
@@ -80,17 +81,25 @@ class RedisBroker:
         """Return the client for commands of this process."""
         return self._client or command_client(self.config.url)
 
-    def enqueue(self, jobs: Sequence[Packed]) -> list[Arrival]:
-        """Add jobs, up to a thousand in one call; answer for each whether it is new, or its queue full."""
-        answers: list[Arrival] = []
+    def enqueue(self, jobs: Sequence[Packed]) -> list[Answer]:
+        """Add jobs, up to a thousand in one call; answer for each whether it is new, its queue full, or a duplicate."""
+        answers: list[Answer] = []
         for start in range(0, len(jobs), MOST_AT_ONCE):
             rest: list[Any] = []
+            unique = ""
             for job in jobs[start : start + MOST_AT_ONCE]:
                 due = "" if job.run_after is None else round(job.run_after * 1000)
                 rest += (job.id, job.queue, job.priority, due, job.body)
-            found = self._run("enqueue", rest, prefix=self.keys.prefix, bounds=self._bounds, **self._keep)
-            answers += map(Arrival, found)
+                if job.unique:
+                    unique = "1"
+            named = {"bounds": self._bounds, "unique": unique, **self._keep}
+            found = self._run("enqueue", rest, prefix=self.keys.prefix, **named)
+            answers += map(replies.answer if unique else Arrival, found)
         return answers
+
+    def holders(self, keys: Sequence[str]) -> list[str]:
+        """Return for each unique key the id of the job that has it, or an empty text."""
+        return list(self._run("holders", [*keys], prefix=self.keys.prefix)) if keys else []
 
     def join(self, worker: str, info: str = "{}") -> None:
         """Register a worker for one lease."""
@@ -125,6 +134,7 @@ class RedisBroker:
         rest: list[Any] = [*queues]
         for ending in endings:
             rest += ending.arguments()
+        rest += [key_of_lock(ending.unique) for ending in endings if ending.unique]
         named = {
             "prefix": self.keys.prefix,
             "worker": worker,
@@ -238,6 +248,8 @@ class RedisBroker:
     def restore(self, jobs: Sequence[Restored], *, revive: bool = False) -> list[int]:
         """Bring jobs back from their rows; answer the new version of each, 0 where it is here.
 
+        One whose unique key another job has comes back as cancelled; where it is to be revived it does not, and the
+        answer is -1.
         ``revive`` brings back those too that are here and have ended.
         """
         rest: list[Any] = []

@@ -91,6 +91,8 @@ class Ending(NamedTuple):
     delay: float = 0.0
     reason: str = ""
     note: str = ""
+    # The key that the job had to itself, where this is its end.
+    unique: str = ""
 
     def arguments(self) -> tuple[Any, ...]:
         """Return the seven arguments of ``lua/include/settle.lua``."""
@@ -104,6 +106,20 @@ class Arrival(IntEnum):
     PRESENT = 0
     ADDED = 1
     FULL = 2
+
+
+class Duplicate(NamedTuple):
+    """A job that was enqueued as cancelled, because another one, ``of``, has its unique key."""
+
+    of: str
+
+
+Answer = Arrival | Duplicate
+
+
+def answer(found: int | str) -> Answer:
+    """Return what ``enqueue.lua`` says of a job, where some have unique keys."""
+    return Duplicate(found) if isinstance(found, str) else Arrival(found)
 
 
 @dataclass(frozen=True, slots=True)

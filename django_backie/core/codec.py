@@ -8,6 +8,7 @@ covers the id and all other lines, so a body cannot be moved to another id, queu
 from __future__ import annotations
 
 import json
+import re
 from types import NoneType
 from typing import Any
 
@@ -41,7 +42,7 @@ def pack(job: Job, signer: Signer, limit: int) -> Packed:
     envelope = _envelope_text(job, limit)
     signature = signer.sign(_signed(job.id, job.queue, job.priority, envelope))
     body = f"{VERSION}\n{job.queue}\n{job.priority}\n{signature}\n{envelope}"
-    return Packed(job.id, job.queue, job.priority, body, job.run_after)
+    return Packed(job.id, job.queue, job.priority, body, job.run_after, job.unique)
 
 
 def unpack(job_id: str, body: str, signer: Signer) -> Job:
@@ -90,6 +91,12 @@ def place(body: str) -> tuple[str, int]:
     return queue, int(priority)
 
 
+def unique_of(body: str) -> str:
+    """Return what a body says of its unique key, unverified; empty where it has none."""
+    found = _UNIQUE.match(body)
+    return found[1] if found else ""
+
+
 def _lines(body: str) -> list[str]:
     lines = body.split("\n", 4)
     if len(lines) != 5:
@@ -113,6 +120,9 @@ def _envelope_text(job: Job, limit: int) -> str:
     if (size := _size(arguments)) > limit:
         msg = f"the arguments of {job.task} take {size} bytes, more than the {limit} of MAX_PAYLOAD; pass a reference"
         raise PayloadTooLarge(msg)
+    if job.unique:
+        # First, where the scripts find it.
+        arguments = f'"u":{_ENCODER.encode(job.unique)},{arguments}'
     return f'{{{arguments},"c":{round(job.created * 1000)}{_rest(job)}'
 
 
@@ -175,6 +185,8 @@ def _sparse(options: Options) -> dict[str, Any]:
 
 # json.dumps() would make one for every job.
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
+# As lua/include/unique.lua reads it.
+_UNIQUE = re.compile(r'(?:[^\n]*\n){4}\{"u":"([es][0-9a-f]+(?:\|\d+)?)"')
 
 # Exact types: a bool is no number. What is not here is a later release's and means nothing to this one.
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -195,6 +207,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "e": (int,),
     "d": (str,),
     "b": (str,),
+    "u": (str,),
 }
 _OPTIONS = {"m": "max_attempts", "o": "backoff", "x": "timeout"}
 _HOOKS = {"s": "on_success", "w": "on_failure", "y": "on_exhausted"}
@@ -222,6 +235,7 @@ def _job(job_id: str, queue: str, priority: int, fields: dict[str, Any]) -> Job:
         fields.get("d", "default"),
         fields.get("b", "default"),
         None if expires is None else expires / 1000,
+        fields.get("u", ""),
     )
 
 

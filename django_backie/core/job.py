@@ -25,6 +25,8 @@ class Job(NamedTuple):
     backend: str = "default"
     # When it is not needed any more, unless it has begun.
     expires: float | None = None
+    # What no other job has while it keeps it, and for how long (core/unique.py); most have none.
+    unique: str = ""
 
 
 class Packed(NamedTuple):
@@ -35,3 +37,4 @@ class Packed(NamedTuple):
     priority: int
     body: str
     run_after: float | None = None
+    unique: str = ""

@@ -13,6 +13,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import chain
 from math import isfinite
+from types import NoneType
 from typing import Any
 from uuid import UUID
 
@@ -235,3 +236,31 @@ def _way_out(value: Any) -> str:
     if hasattr(value, "__proxy__") or type(value).__name__ == "__proxy__":
         return "; pass str() of the lazy text"
     return "; pass plain values"
+
+
+# What most arguments are. Whether a value is a Mapping or a Sequence takes Python long to tell.
+_AS_THEY_ARE = frozenset({str, int, float, bool, NoneType})
+
+
+def normalise(value: Any) -> Any:
+    """Return a value as it will come back from its journey: lists for tuples, text for bytes and for keys."""
+    kind = type(value)
+    if kind in _AS_THEY_ARE:
+        return value
+    if kind is list or kind is tuple:
+        return [normalise(item) for item in value]
+    if isinstance(value, Mapping):
+        return {_key(key): normalise(item) for key, item in value.items()}
+    if isinstance(value, bytes):
+        return value.decode()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [normalise(item) for item in value]
+    return value
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, str):
+        return key
+    if isinstance(key, bytes):
+        return key.decode()
+    return json.dumps(key) if isinstance(key, bool | None) else str(key)

@@ -10,6 +10,7 @@ from types import UnionType
 from typing import Any, Literal, TypedDict
 
 from .timetable import Schedule
+from .unique import By, Unique
 
 Durability = Literal["outbox", "commit", "now"]
 DURABILITIES: tuple[Durability, ...] = ("outbox", "commit", "now")
@@ -25,6 +26,8 @@ Hook = Callable[[Any], Any]
 
 # All arguments, some of them by name, or a function of the call's arguments.
 KeyOption = bool | Sequence[str] | Callable[..., Any]
+
+UniqueOption = By | Unique
 
 ErrorClasses = type[Exception] | Sequence[type[Exception]]
 
@@ -46,6 +49,7 @@ class CommonOptions(TypedDict, total=False):
     atomic: bool
     sensitive: bool | Sequence[str]
     coalesce: KeyOption
+    unique: UniqueOption
     on_success: Hook
     on_failure: Hook
     on_exhausted: Hook

@@ -12,9 +12,10 @@ from django.test import override_settings
 
 from .. import compat
 from ..base_backend import BackieBackend
+from ..core.jsonic import normalise
 from ..core.states import State
 from ..exceptions import InvalidArguments
-from ..result import TaskResult, normalise
+from ..result import TaskResult
 from ..task_definition import Task
 from . import eager
 from .backends import LocalBackend

@@ -245,7 +245,7 @@ class Executor:
             )
         waited = max(0.0, attempt.started - max(job.created, job.run_after or 0.0))
         ran = attempt.ended - attempt.started
-        ending = _ending(lease, transition, note)
+        ending = _ending(lease, transition, note, job.unique)
         return Finished(ending, attempt.worker, job, lease.attempt, waited, ran, transition), transition
 
     def interrupted(self, attempt: Attempt) -> Finished:
@@ -261,10 +261,11 @@ class Executor:
 
     def _unopened(self, lease: Lease, job: Job | None, worker: str, outcome: Outcome) -> Finished:
         transition = decide(job or Job(lease.id, "?", "?"), lease.attempt, outcome, 0.0)
-        return Finished(_ending(lease, transition, ""), worker, job, lease.attempt, transition=transition)
+        unique = "" if job is None else job.unique
+        return Finished(_ending(lease, transition, "", unique), worker, job, lease.attempt, transition=transition)
 
 
-def _ending(lease: Lease, transition: Transition, note: str) -> Ending:
+def _ending(lease: Lease, transition: Transition, note: str, unique: str = "") -> Ending:
     # Whatever it is, it must not keep the worker from telling its other endings.
     reason = " ".join(storable(transition.reason).split()).replace("|", "/")[:200] if transition.reason else ""
     return Ending(
@@ -275,4 +276,5 @@ def _ending(lease: Lease, transition: Transition, note: str) -> Ending:
         transition.delay,
         reason=reason,
         note=note,
+        unique=unique if unique and transition.state.is_final else "",
     )

@@ -27,9 +27,11 @@ def job(
     priority: int = 0,
     run_after: float | None = None,
     envelope: str = "{}",
+    unique: str = "",
 ) -> Packed:
     """Return a job as the broker takes it; the scripts read nothing of a body but its head."""
-    return Packed(job_id, queue, priority, f"1\n{queue}\n{priority}\nsignature\n{envelope}", run_after)
+    envelope = f'{{"u":"{unique}"}}' if unique else envelope
+    return Packed(job_id, queue, priority, f"1\n{queue}\n{priority}\nsignature\n{envelope}", run_after, unique)
 
 
 def jobs(ids: Iterable[str], **values: Any) -> list[Packed]:

@@ -18,7 +18,7 @@ from django_backie import compat
 from django_backie.broker import scripts
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import RedisBroker, Restored, Shown
-from django_backie.broker.replies import Ending, Moved, Pause
+from django_backie.broker.replies import Duplicate, Ending, Moved, Pause
 from django_backie.conf import Config
 from django_backie.core.states import State
 from django_backie.duties.relay import Relay
@@ -256,6 +256,30 @@ def test_keep_notes_the_server(broker: RedisBroker) -> None:
 # What people do.
 
 
+def test_holders_tells_who_has_a_key(broker: RedisBroker) -> None:
+    broker.enqueue([job("a", unique="e1")])
+    with full(broker):
+        assert broker.holders(["e1"]) == ["a"]
+
+
+def test_turn_and_tick_let_keys_go(broker: RedisBroker) -> None:
+    broker.enqueue([job("a", unique="e1"), job("b", unique="e2")])
+    first, second = claim(broker, 2)
+    with full(broker):
+        broker.turn(WORKER, [Ending(first.id, first.token, State.SUCCESSFUL, unique="e1")])
+        broker.turn(WORKER, [Ending(second.id, second.token, State.SUCCESSFUL)])
+        assert broker.client.hgetall(broker.keys["u"]) == {"e2": "b"}
+        broker.tick()
+        assert broker.client.hgetall(broker.keys["u"]) == {}
+
+
+def test_cancel_lets_a_key_go(broker: RedisBroker) -> None:
+    broker.enqueue([job("a", unique="e1|60000")])
+    with full(broker):
+        assert broker.cancel(["a"]) == ["OK"]
+        assert broker.holders(["e1"]) == [""]
+
+
 def test_inspect_shows_a_job(broker: RedisBroker) -> None:
     run(broker, "a")
     with full(broker):
@@ -373,6 +397,17 @@ def test_enqueue_is_refused_and_adds_no_part_of_a_job(broker: RedisBroker, run_a
         assert everything(broker) == before
 
     assert broker.enqueue(jobs("ab", queue="new", run_after=run_after)) == [True, True]
+
+
+def test_enqueue_of_a_duplicate_is_refused_too(broker: RedisBroker) -> None:
+    broker.enqueue([job("a", unique="e1")])
+    before = everything(broker)
+    with full(broker):
+        with pytest.raises(BrokerUnavailable, match=r"not available: .*maxmemory"):
+            broker.enqueue([job("b", unique="e1"), job("c", unique="e2")])
+        assert everything(broker) == before
+
+    assert broker.enqueue([job("b", unique="e1"), job("c", unique="e2")]) == [Duplicate("a"), True]
 
 
 def test_restore_is_refused_and_changes_nothing(broker: RedisBroker) -> None:

@@ -21,6 +21,7 @@ from django_backie.broker.redis import RedisBroker, Restored, Shown
 from django_backie.broker.replies import Ending, Moved, Pause, Record
 from django_backie.chaos.server import Server
 from django_backie.conf import Config
+from django_backie.core import codec
 from django_backie.core.states import FINAL, State
 from tests.servers import binary
 
@@ -30,7 +31,7 @@ Act = Callable[[RedisBroker], object]
 Command = tuple[str, ...]
 
 READING = {"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HLEN", "HMGET", "HVALS", "SMEMBERS", "ZCARD", "ZRANGE"}
-READING |= {"ZMSCORE", "ZRANGEBYSCORE", "ZSCORE"}
+READING |= {"HSCAN", "ZMSCORE", "ZRANGEBYSCORE", "ZSCORE"}
 FAR = 9_999_999_999_999
 OVER = FINAL | {State.BLOCKED}
 
@@ -131,8 +132,30 @@ def _confirm(broker: RedisBroker) -> None:
     broker.done({snapshot.id: snapshot.version for snapshot in broker.take(100)})
 
 
-def _restored(*ids: str, **values: Any) -> list[Restored]:
-    return [Restored(job_id, job(job_id).body, **values) for job_id in ids]
+def _unique(broker: RedisBroker) -> None:
+    broker.enqueue([job("a", unique="e1"), job("x", unique="e3|60000")])
+
+
+def _void(broker: RedisBroker) -> None:
+    """A key whose job has ended, and that nobody has let go."""
+    _unique(broker)
+    for lease in claim(broker, 2):
+        end(broker, lease, note=NOTE)
+
+
+def _enqueue_unique(broker: RedisBroker) -> None:
+    keys = {"b": "e1", "c": "e2", "d": "e2", "e": "s1", "f": "e3"}
+    broker.enqueue([job(job_id, unique=key) for job_id, key in keys.items()])
+
+
+def _end_unique(broker: RedisBroker) -> None:
+    broker.turn(
+        WORKER, [Ending(lease.id, lease.token, State.FAILED, note=NOTE, unique="e1") for lease in broker.held(WORKER)]
+    )
+
+
+def _restored(*ids: str, unique: str = "", **values: Any) -> list[Restored]:
+    return [Restored(job_id, job(job_id, unique=unique).body, **values) for job_id in ids]
 
 
 def _moved(*ids: str) -> list[Moved]:
@@ -179,6 +202,16 @@ SCENES: dict[str, tuple[Act, Act]] = {
     "mirror": (_ended, _confirm),
     "move": (_moving, lambda broker: broker.move("default", "mail", _moved("a", "b", "c", "d"))),
     "tick over a pause": (_paused, _tick),
+    "enqueue duplicates": (_unique, _enqueue_unique),
+    "take keys over": (_void, _enqueue_unique),
+    "end what is unique": (lambda broker: (_unique(broker), claim(broker, 2)), _end_unique),
+    "cancel what is unique": (_unique, lambda broker: broker.cancel(["a", "x"])),
+    "restore duplicates": (lambda broker: None, lambda broker: broker.restore(_restored("a", "b", unique="e1"))),
+    "revive what is unique": (
+        lambda broker: (_void(broker), broker.enqueue([job("b", unique="e2")])),
+        lambda broker: broker.restore(_restored("a", unique="e1", version=FAR), revive=True),
+    ),
+    "sweep keys": (_void, _tick),
 }
 # Of these jobs rows say that they have ended, or must not be here; what is left of them goes by other ways.
 GOING: dict[str, set[str]] = {"mirror": {"a", "b"}}
@@ -251,14 +284,18 @@ def _bodies(broker: RedisBroker) -> set[str]:
 
 def _oddities(broker: RedisBroker) -> list[str]:
     """Return what is wrong: jobs in no place or in two, and attempts of which nobody knows."""
-    client, keys = broker.client, broker.keys
-    waiting = set(client.zrange(keys["s"], 0, -1))
-    found = [f"the progress of {job_id} has no job" for job_id in {*client.hkeys(keys["pr"])} - _bodies(broker)]
+    client, names = broker.client, broker.keys
+    waiting = set(client.zrange(names["s"], 0, -1))
+    found = [f"the progress of {job_id} has no job" for job_id in {*client.hkeys(names["pr"])} - _bodies(broker)]
     for job_id in sorted(_bodies(broker)):
         record = broker.inspect([job_id])[job_id].record
-        queue = client.hget(keys["b"], job_id).split("\n")[1]
-        places = [client.zscore(keys.queue(queue), job_id) is not None, job_id in waiting]
-        places.append(record.state is State.RUNNING and client.hexists(keys.held(record.worker), job_id))
+        body = client.hget(names["b"], job_id)
+        queue = body.split("\n")[1]
+        key = codec.unique_of(body).partition("|")[0]
+        if key.startswith("e") and record.state not in FINAL and broker.holders([key]) != [job_id]:
+            found.append(f"{job_id} does not have its unique key, but {broker.holders([key])}")
+        places = [client.zscore(names.queue(queue), job_id) is not None, job_id in waiting]
+        places.append(record.state is State.RUNNING and client.hexists(names.held(record.worker), job_id))
         wanted = 0 if record.state in OVER else 1
         if sum(places) != wanted:
             found.append(f"{job_id} is {record.state}; ready, waiting, held: {places}")

@@ -32,6 +32,7 @@ def test_every_documented_key_is_used_and_no_other(broker: RedisBroker) -> None:
     end(broker, leases[0])
     end(broker, leases[1], State.SCHEDULED, refund=True, delay=HOUR)
     broker.erase(["c"])
+    broker.client.hset(broker.keys["u"], mapping={f"e{number:x}": "gone" for number in range(1000)})
     broker.tick()
     broker.stopping(["w1"])
     broker.keep("server")

@@ -62,6 +62,7 @@ jobs = st.builds(
     database=st.sampled_from(["default", "other"]),
     backend=st.sampled_from(["default", "läden"]),
     expires=st.none() | st.floats(0, 4e9),
+    unique=st.sampled_from(["", "e0f", "s1|60000"]),
 )
 
 
@@ -73,6 +74,7 @@ def envelope_by_the_book(job: Job) -> dict[str, Any]:
     """Return every field of an envelope, with a mark where its default is left out."""
     options = job.options
     fields = {
+        "u": (job.unique, ("",)),
         "t": (job.task, ()),
         "a": (job.args, ([],)),
         "k": (job.kwargs, ({},)),

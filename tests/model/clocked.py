@@ -57,7 +57,7 @@ def view(broker: ClockedBroker, queues: list[str], workers: list[str]) -> dict[s
     """Return everything that Redis keeps for the given queues and workers, in the form of ``Reference.view``."""
     keys = broker.keys
     pipe = broker.client.pipeline(transaction=False)
-    for name in ("b", "h", "f", "wi", "pr", "p"):
+    for name in ("b", "h", "f", "wi", "pr", "p", "u"):
         pipe.hgetall(keys[name])
     for name in ("s", "w", "d", "x", "e", "g", "a"):
         pipe.zrange(keys[name], 0, -1, withscores=True)
@@ -72,7 +72,7 @@ def view(broker: ClockedBroker, queues: list[str], workers: list[str]) -> dict[s
         pipe.zrange(keys.queue(queue), 0, -1)
     for worker in workers:
         pipe.hgetall(keys.held(worker))
-    bodies, records, own, infos, progress, paused, *rest = pipe.execute()
+    bodies, records, own, infos, progress, paused, unique, *rest = pipe.execute()
     waiting, leases, marks, expiring, tombstones, over, askings, known, stopping, last_tick, epoch, *rest = rest
     here, rest = rest[: len(markers)], rest[len(markers) :]
     ready, held = rest[: len(queues)], rest[len(queues) :]
@@ -101,4 +101,5 @@ def view(broker: ClockedBroker, queues: list[str], workers: list[str]) -> dict[s
         "last tick": None if last_tick is None else int(last_tick),
         "epoch": epoch,
         "pauses": {queue: replies.pause(text) for queue, text in paused.items()},
+        "keys": {key: (held.partition("|")[0], int(held.partition("|")[2] or 0)) for key, held in unique.items()},
     }

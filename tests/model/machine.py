@@ -11,9 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import MOST_UNMIRRORED, Restored, Shown
 from django_backie.broker.replies import Ending, Lease, Moved, Pause, Request, Snapshot, Turn
+from django_backie.core import codec
+from django_backie.core.job import Packed
 from django_backie.core.states import State
 
-from ..broker.support import NOTE, job, woken
+from ..broker import support
+from ..broker.support import NOTE, woken
 from .clocked import ClockedBroker, view
 from .reference import LEASE, OVER, START, Job, Reference
 
@@ -26,6 +29,8 @@ ids = st.sampled_from(IDS)
 few_ids = st.lists(ids, max_size=3, unique=True)
 some_ids = st.lists(ids, min_size=1, max_size=3, unique=True)
 workers = st.sampled_from(WORKERS)
+# A job's unique key is always the same; what follows it is a window in milliseconds.
+UNIQUES = {"d": "e1", "e": "e1|4000", "f": "s1", "g": "s1|31000"}
 queue_names = st.sampled_from(QUEUES)
 priorities = st.sampled_from([0, 0, 5, -5])
 modes = st.sampled_from([((), "all"), ((), "all"), (QUEUES, "only"), (QUEUES[:1], "only"), (QUEUES[:1], "all")])
@@ -46,6 +51,11 @@ endings = st.sampled_from(
 )
 numbers = st.integers(0, 20)
 rarely = st.sampled_from([False, False, False, True])
+
+
+def job(job_id: str, queue: str = "default", priority: int = 0, run_after: float | None = None) -> Packed:
+    """Return a job, with its unique key if it has one."""
+    return support.job(job_id, queue, priority, run_after, unique=UNIQUES.get(job_id, ""))
 
 
 def plain(answer: Any) -> Any:
@@ -159,6 +169,7 @@ class Machine(RuleBasedStateMachine):
     def look(self, chosen: list[str]) -> None:
         self.both("inspect", chosen)
         self.both("missing", chosen)
+        self.both("holders", ["e1", "s1"])
 
     # --- what workers do ---
 
@@ -201,7 +212,8 @@ class Machine(RuleBasedStateMachine):
         ended: list[Ending] = []
         for number, late, ending, delay in chosen:
             _, lease = self.lease(number, late)
-            ended.append(Ending(lease.id, lease.token, *ending, delay, "why", NOTE))
+            unique = codec.unique_of(lease.body)
+            ended.append(Ending(lease.id, lease.token, *ending, delay, "why", NOTE, unique))
         self.turn(worker, ended, limit, *which)
 
     def _end_one(self, number: int, late: bool, ending: tuple[State, bool], delay: float, worker: str | None) -> None:
@@ -323,6 +335,7 @@ class Machine(RuleBasedStateMachine):
         last = self.model.last_tick or 0
         found = [job.waits_until for job in self.model.jobs.values() if job.waits_until is not None]
         found += [*self.model.leases.values(), *self.model.tombstones.values(), *self.model.expiring.values()]
+        found += [until for _, until in self.model.keys.values()]
         found += [version + OVER for version in self.model.over.values()]
         found += [round(pause.until * 1000) for pause in self.model.pauses.values() if pause.until is not None]
         found += [last + 900, last + LEASE * 2 // 3]
@@ -351,6 +364,17 @@ class Machine(RuleBasedStateMachine):
         found, expected = (getattr(side, verb)(*arguments, **named) for side in (self.broker, self.model))
         assert plain(found) == plain(expected), f"{verb}{arguments} answered {found}, not {expected}"
         return found
+
+    @invariant()
+    def a_unique_key_has_one_job(self) -> None:
+        """Invariant I5; who reads this need not believe the reference."""
+        ids = self.broker.client.hkeys(self.broker.keys["b"])
+        keys: list[str] = []
+        for snapshot in self.broker.inspect(ids).values():
+            key, record = codec.unique_of(snapshot.body).partition("|")[0], snapshot.record
+            has_started = record.first_started is not None or record.attempt > 0
+            keys += [key] if key and not record.state.is_final and not (key[0] == "s" and has_started) else []
+        assert len(keys) == len({*keys}), f"one of {keys} has two jobs"
 
     @invariant()
     def they_look_alike(self) -> None:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django_backie.broker import replies
 from django_backie.broker.redis import MOST_UNMIRRORED, Restored, Shown
 from django_backie.broker.replies import (
+    Answer,
     Arrival,
+    Duplicate,
     Ending,
     Lease,
     Moved,
@@ -25,6 +27,7 @@ from django_backie.broker.replies import (
     Ticked,
     Turn,
 )
+from django_backie.core import codec
 from django_backie.core.job import Packed
 
 START = 1_790_000_000_000
@@ -86,6 +89,22 @@ class Job:
     def give_up(self, now: int) -> None:
         self.state, self.finished, self.due = "C", now, None
 
+    @property
+    def unique(self) -> tuple[str, int]:
+        """Return the key that the job has to itself, and for how long in any case."""
+        key, _, window = codec.unique_of(self.body).partition("|")
+        return key, int(window or 0)
+
+    @property
+    def keeps_key(self) -> bool:
+        """Tell whether no other job may have its key: it has not ended, or not been started."""
+        key, _ = self.unique
+        has_started = self.first is not None or self.attempt > 0
+        return bool(key) and not self.ended and not (key.startswith("s") and has_started)
+
+    def turn_away(self, holder: str, now: int) -> None:
+        self.state, self.reason, self.finished, self.due = "C", f"duplicate of {holder}", now, None
+
     def note(self, note: dict[str, Any]) -> None:
         self.notes = [*self.notes, note][-MOST_NOTES:]
 
@@ -142,22 +161,30 @@ class Reference:
         self.last_tick: int | None = None
         self.epoch: str | None = None
         self.pauses: dict[str, Pause] = {}
+        # Unique key -> the job that has it, and until when in any case.
+        self.keys: dict[str, tuple[str, int]] = {}
 
     # --- what callers do ---
 
-    def enqueue(self, jobs: Sequence[Packed]) -> list[Arrival]:
+    def enqueue(self, jobs: Sequence[Packed]) -> list[Answer]:
         return [self._add(job) for job in jobs]
 
-    def _add(self, packed: Packed) -> Arrival:
+    def _add(self, packed: Packed) -> Answer:
         if packed.id in self.jobs or packed.id in self.tombstones or packed.id in self.over:
             return Arrival.PRESENT
         bound = self.bounds.get(packed.queue, self.bounds.get("*"))
         due = None if packed.run_after is None else round(packed.run_after * 1000)
         is_later = due is not None and due > self.now
+        job = Job(packed.id, packed.queue, packed.priority, packed.body)
+        if holder := self._other_holder(job):
+            self.jobs[job.id] = job
+            job.turn_away(holder, self.now)
+            self._write(job)
+            return Duplicate(holder)
         if bound is not None and len(self._ready(packed.queue)) >= bound and not is_later:
             return Arrival.FULL
-        job = Job(packed.id, packed.queue, packed.priority, packed.body)
         self.jobs[job.id] = job
+        self._take_key(job, job.unique[1])
         self._know(job.queue)
         if is_later:
             job.state, job.due = "S", due
@@ -181,6 +208,7 @@ class Reference:
             job.keeps_place, job.aside, job.reason = False, None, reason
             job.give_up(self.now)
             self._write(job)
+            self._give_up_key(job)
             return "OK"
 
         return self._each(ids, cancel)
@@ -233,15 +261,24 @@ class Reference:
             return 0
         _, queue, priority, *_ = row.body.split("\n")
         job = job or Job(row.id, queue, int(priority), row.body)
+        revived = replace(job, queue=queue, priority=int(priority), body=row.body, state="Q", attempt=row.attempt)
+        holder = self._other_holder(revived)
+        if holder and revive:
+            return -1
         job.queue, job.priority, job.body = queue, int(priority), row.body
         job.attempt, job.crashes, job.finished = row.attempt, row.crashes, None
         job.version = max(job.version, row.version)
         job.notes = job.notes or list(row.attempts)
         self.jobs[job.id] = job
+        job.state = "Q"
+        if not holder:
+            self._take_key(job)
         self.expiring.pop(job.id, None)
         self._know(queue)
         due = None if row.due is None else round(row.due * 1000)
-        if due is not None and due > self.now:
+        if holder:
+            job.turn_away(holder, self.now)
+        elif due is not None and due > self.now:
             job.state, job.due, job.reason = "S", due, ""
         else:
             self._append(job)
@@ -256,6 +293,8 @@ class Reference:
         count = 0
         for job_id in ids:
             count += job_id in self.jobs
+            if job_id in self.jobs:
+                self._give_up_key(self.jobs[job_id])
             self._remove(job_id)
             self.tombstones[job_id] = self.now + TOMBSTONE
         return count
@@ -291,6 +330,9 @@ class Reference:
         for ending in endings:
             answers.append("DUP" if ending.id in over else self._end(worker, ending))
             over |= {ending.id} if answers[-1] == "OK" else set()
+        for ending in endings:
+            if ending.unique:
+                self._forget_if_void(ending.unique.partition("|")[0])
         served = list(queues) if mode == "only" else sorted(self.queues - set(queues))
         served = [queue for queue in served if queue not in self.pauses or self._is_over(self.pauses[queue])]
         if limit > 0 and (worker not in self.leases or worker in self.stopping_workers):
@@ -407,6 +449,8 @@ class Reference:
             del self.jobs[job_id], self.expiring[job_id]
         self.tombstones = {job_id: end for job_id, end in self.tombstones.items() if end > self.now}
         self.over = {job_id: version for job_id, version in self.over.items() if abs(version - self.now) < OVER}
+        for key in [*self.keys]:
+            self._forget_if_void(key)
         asked, self.askings = self.askings, {name: at for name, at in self.askings.items() if name in self.leases}
         return Ticked(len(late), taken, promoted, asked)
 
@@ -453,7 +497,32 @@ class Reference:
     def keep(self, identity: str) -> None:
         self.epoch = identity
 
+    def holders(self, keys: Sequence[str]) -> list[str]:
+        return [self._holder_of(key) or "" for key in keys]
+
     # --- what they share ---
+
+    def _holder_of(self, key: str) -> str | None:
+        """Return the job that has a key: within its window, or one that keeps it."""
+        job_id, until = self.keys.get(key, ("", 0))
+        job = self.jobs.get(job_id)
+        return job_id if until > self.now or (job and job.keeps_key) else None
+
+    def _other_holder(self, job: Job) -> str | None:
+        holder = self._holder_of(job.unique[0]) if job.keeps_key else None
+        return None if holder == job.id else holder
+
+    def _take_key(self, job: Job, window: int = 0) -> None:
+        if job.keeps_key:
+            self.keys[job.unique[0]] = job.id, self.now + window if window else 0
+
+    def _give_up_key(self, job: Job) -> None:
+        if self.keys.get(job.unique[0], ("", 0))[0] == job.id:
+            del self.keys[job.unique[0]]
+
+    def _forget_if_void(self, key: str) -> None:
+        if self._holder_of(key) is None:
+            self.keys.pop(key, None)
 
     def _recover(self, worker: str, begun: Collection[str] | None) -> int:
         held = self._held_by(worker)
@@ -585,6 +654,7 @@ class Reference:
             "last tick": self.last_tick,
             "epoch": self.epoch,
             "pauses": {queue: replies.pause(pause.text()) for queue, pause in self.pauses.items()},
+            "keys": self.keys,
         }
 
 

@@ -37,6 +37,7 @@ LIKELY = {
     "recover": ["bury", "stopping", "cancel", "progress"],
     "time": ["done", "turn"],
     "tombs": ["erase", "enqueue", "done"],
+    "unique": ["unique"],
 }
 # These look at the text of the scripts, or at no script: what they notice says nothing about what the others would.
 BESIDE_THE_POINT = {"test_scripts.py", "test_connection.py", "test_keys.py"}
@@ -150,7 +151,7 @@ def rounds(mutant: Mutant) -> list[list[str]]:
     """Return the test files in three rounds: the likely ones, the quick ones, the slow ones."""
     stem = Path(mutant.file).stem
     words = ["full_memory"] if mutant.name.endswith("-memory") else LIKELY.get(stem, [stem])
-    likely = [f"tests/broker/test_{word}.py" for word in words]
+    likely = [f"tests/broker/test_{'unique' if '-key' in mutant.name else word}.py" for word in words]
     return [
         likely,
         [name for name in quick_files() if name not in likely],

@@ -1,7 +1,7 @@
 -- Cancel waiting jobs, and ask running ones to end.
 -- keys: b h s f a
 -- args: prefix reason keep keep_failed
--- include: time mark record place
+-- include: time mark record place unique
 -- The rest: ids.
 -- Answers per job: OK, ASKED, ENDED, or GONE when the job is not here.
 begin_with_a_free_write(prefix)
@@ -42,6 +42,7 @@ for at = first, #ARGV do
     give_up(record, now)
     save(id, record)
     expire(prefix, id, 'C', now)
+    give_up_key(prefix, body, id)
     answers[#answers + 1] = 'OK'
   end
 end

@@ -1,10 +1,12 @@
 -- Add jobs; one that is here already is left alone, and one that has been here and has failed, or was cancelled or erased.
--- keys: b s seq e g
--- args: prefix bounds keep keep_failed
--- include: time mark place tombs
+-- keys: b h s seq e g
+-- args: prefix bounds unique keep keep_failed
+-- include: time mark record place tombs unique
 -- Five arguments a job: id, queue, priority, run after in ms since the epoch (or empty), body.
 -- Bounds: the most ready jobs of a queue, as JSON of queue ("*": any other) -> number, or empty.
--- Answers per job: 1 added, 0 already here or over, 2 refused because its queue is full.
+-- Unique: "1" where a job has a unique key, or empty.
+-- Answers per job: 1 added, 0 already here or over, 2 refused because its queue is full; or the id of the job that has
+-- its unique key: this one is here as cancelled now.
 local now = now_ms()
 local bound_of = bounds ~= '' and cjson.decode(bounds) or {}
 
@@ -14,6 +16,13 @@ local function is_full(queue, coming)
 end
 
 local answers, marked, ready, bodies, ids, version = {}, {}, {}, {}, {}, whole(now)
+local keys = {}
+
+local function other_holder(key, id)
+  local holder = keys[key] or holder_of(prefix, key, now)
+  return holder ~= id and holder or nil
+end
+
 for at = first, #ARGV, 5 do ids[#ids + 1] = ARGV[at] end
 local here, tombs, new = fetch(b, ids), tombs_of(ids), {}
 -- Numbers for all of them at once; those that are not used are no harm.
@@ -23,14 +32,34 @@ for at = first, #ARGV, 5 do
   local is_later = due ~= '' and tonumber(due) > now
   local line = ready[queue] or {}
   sequence = sequence + 1
+  local key, window, holder
+  if unique ~= '' then key, window = unique_of(body) end
+  if key then holder = other_holder(key, id) end
   if here[#answers + 1] or tombs[#answers + 1] or new[id] then
     answers[#answers + 1] = 0
+  elseif holder then
+    answers[#answers + 1], new[id] = holder, true
+    bodies[#bodies + 1] = id
+    bodies[#bodies + 1] = body
+    local record = parse(false)
+    turn_away(record, holder, now)
+    touch(record, now)
+    redis.call('HSET', h, id, format(record))
+    expire(prefix, id, 'C', now)
+    marked[#marked + 1] = whole(record.version)
+    marked[#marked + 1] = id
   elseif not is_later and is_full(queue, #line / 2) then
     answers[#answers + 1] = 2
   else
     answers[#answers + 1], new[id] = 1, true
     bodies[#bodies + 1] = id
     bodies[#bodies + 1] = body
+    if key then
+      keys[key] = id
+      take_key(prefix, key, window, id, now)
+      -- What half of a script may have left of an earlier push, when another job had the key.
+      redis.call('HDEL', h, id)
+    end
     if not ready[queue] then note_queue(prefix, queue) end
     ready[queue] = line
     if is_later then

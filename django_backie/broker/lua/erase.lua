@@ -1,7 +1,7 @@
 -- Remove every trace of jobs, wherever they stand; a running attempt's result will be refused as stale.
 -- keys: b h s d f x w e pr
 -- args: prefix
--- include: time place
+-- include: time record place unique
 -- The rest: ids.
 -- Answers the number of jobs that were here.
 local workers = redis.call('ZRANGE', w, 0, -1)
@@ -12,6 +12,7 @@ for at = first, #ARGV do
   if body then
     count = count + 1
     redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)
+    give_up_key(prefix, body, id)
   end
   -- For an hour: a snapshot of the job may be on its way to the mirror.
   redis.call('ZADD', e, whole(now + 3600000), id)

@@ -1,13 +1,14 @@
 -- Bring jobs back from their rows: retried by a person, or lost with the server's memory.
 -- keys: b h s x e g
 -- args: prefix revive keep keep_failed
--- include: time mark record place tombs
+-- include: time mark record place tombs unique
 -- Seven arguments a job: id, body, due in ms or "", attempts used, crashes, history (include/record.lua), the row's
 -- version.
 -- revive: "1" brings back also what is here and has ended; a person may want that, but who restores what is lost must
 -- not: it has ended though its row does not say so yet.
 -- A row older than the end of its job is late in any case, and comes from a caller that gave up long ago.
--- Answers per job: the new version, or 0 when the job was left alone.
+-- One whose unique key another job has is here as cancelled then; a person is refused.
+-- Answers per job: the new version, or 0 when the job was left alone, or -1 when another has its unique key.
 local now = now_ms()
 local answers, ids = {}, {}
 for at = first, #ARGV, 7 do ids[#ids + 1] = ARGV[at] end
@@ -28,21 +29,32 @@ for at = first, #ARGV, 7 do
     record.state, record.finished, record.due, record.reason = 'Q', '', due, ''
     record.version = math.max(record.version, row_version)
     if record.history == '' then record.history = ARGV[at + 5] end
-    -- The first write is a growing one: a full server refuses the script before anything has changed.
-    note_queue(prefix, (head_of(body)))
-    redis.call('ZREM', x, id)
-    if due ~= '' and tonumber(due) > now then
-      record.state = 'S'
-      redis.call('ZADD', s, due, id)
+    local key, holder = unique_of(body), nil
+    if key and keeps(key, record) then holder = holder_of(prefix, key, now) else key = nil end
+    if holder == id then holder = nil end
+    if holder and revive == '1' then
+      answers[#answers + 1] = -1
     else
-      append(prefix, id, body)
+      -- The first write is a growing one: a full server refuses the script before anything has changed.
+      note_queue(prefix, (head_of(body)))
+      redis.call('ZREM', x, id)
+      if key and not holder then take_key(prefix, key, '', id, now) end
+      if holder then
+        turn_away(record, holder, now)
+        expire(prefix, id, 'C', now)
+      elseif due ~= '' and tonumber(due) > now then
+        record.state = 'S'
+        redis.call('ZADD', s, due, id)
+      else
+        append(prefix, id, body)
+      end
+      touch(record, now)
+      redis.call('HSET', h, id, format(record))
+      mark(prefix, {whole(record.version), id})
+      -- Last, as in enqueue.lua.
+      redis.call('HSET', b, id, body)
+      answers[#answers + 1] = whole(record.version)
     end
-    touch(record, now)
-    redis.call('HSET', h, id, format(record))
-    mark(prefix, {whole(record.version), id})
-    -- Last, as in enqueue.lua.
-    redis.call('HSET', b, id, body)
-    answers[#answers + 1] = whole(record.version)
   end
 end
 return answers

@@ -1,9 +1,9 @@
 -- End attempts and take new jobs in one round trip: a busy worker needs nothing else.
 -- keys: w s ws
 -- args: prefix worker limit mode queue_count item_count most_unmirrored keep keep_failed
--- include: time mark record place promote settle paused claim
+-- include: time mark record place promote settle paused claim unique
 -- The rest: the queues (to serve in order when mode is "only", to leave out when it is "all"), then seven arguments
--- for each ended attempt (include/settle.lua).
+-- for each ended attempt (include/settle.lua), then the unique keys of jobs that have ended.
 -- Answers: "OK", "FENCED", or "SLOW" (no jobs, the mirror must catch up first), answers per attempt, jobs
 -- (include/claim.lua), number of jobs held, ms until it is worth while to ask again (-1: unless there is a wake-up).
 local function pass_on(prefix, queues)
@@ -16,6 +16,7 @@ local queues, from = {}, first + tonumber(queue_count)
 for at = first, from - 1 do queues[#queues + 1] = ARGV[at] end
 local items = read_items(from, tonumber(item_count))
 local answers = settle(prefix, worker, now, items)
+for at = from + 7 * #items, #ARGV do forget_if_void(prefix, ARGV[at], now) end
 local wanted = tonumber(limit)
 local is_fenced = not redis.call('ZSCORE', w, worker)
 if wanted > 0 and (is_fenced or redis.call('SISMEMBER', ws, worker) == 1) then

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .base_task import BaseTask
+    from .core.limits import Rate, Shared
     from .core.timetable import cron, every
     from .core.unique import Unique
+    from .decorator import task
     from .exceptions import Cancel, Discard, Retry, Snooze
     from .seed import Broker, Worker
-    from .task_definition import Task, task
+    from .task_definition import Task
     from .worker.context import TaskContext
 
 __version__ = "0.1.0"
@@ -21,7 +23,9 @@ __all__ = [
     "Broker",
     "Cancel",
     "Discard",
+    "Rate",
     "Retry",
+    "Shared",
     "Snooze",
     "Task",
     "TaskContext",
@@ -38,7 +42,9 @@ _HOMES = {
     "Broker": ".seed",
     "Cancel": ".exceptions",
     "Discard": ".exceptions",
+    "Rate": ".core.limits",
     "Retry": ".exceptions",
+    "Shared": ".core.limits",
     "Snooze": ".exceptions",
     "Task": ".task_definition",
     "TaskContext": ".worker.context",
@@ -46,7 +52,7 @@ _HOMES = {
     "Worker": ".seed",
     "cron": ".core.timetable",
     "every": ".core.timetable",
-    "task": ".task_definition",
+    "task": ".decorator",
 }
 
 

@@ -11,6 +11,7 @@ from inspect import Parameter
 from typing import Any, NamedTuple
 
 from .core import jsonic
+from .core.limits import Shared, by_of, slots_text
 from .core.unique import Unique
 from .exceptions import InvalidArguments, InvalidOption, did_you_mean
 
@@ -67,6 +68,12 @@ def refuse_wrong_keys(task: Any) -> None:
     """
     if isinstance(task.coalesce, tuple):
         refuse_unknown_names(task, "coalesce", task.coalesce)
+    for option in ("concurrency_key", "rate_key"):
+        if isinstance(names := by_of(getattr(task, option)), tuple):
+            refuse_unknown_names(task, option, names)
+    if task.rate_key is not False and task.rate_limit is None:
+        msg = f"{task.module_path}: rate_key says of what there is a limit, rate_limit which; set both"
+        raise InvalidOption(msg)
     if task.unique is False:
         return
     if isinstance(task.unique.by, tuple):
@@ -82,10 +89,54 @@ def lock_of(task: Any, unique: Unique, call: Call, named: Mapping[str, Any]) -> 
     Raises:
         UnserializableValue: the key cannot be written as JSON.
     """
-    name, _, value = key_of(task, unique.by, call, named).partition("\0")
+    return unique.lock(_digest(*_name_and_value(task, unique.by, call, named)))
+
+
+def limits_of(task: Any, call: Call, named: Mapping[str, Any]) -> str:
+    """Return what a call's job needs to start, as it travels; empty where it needs nothing.
+
+    Raises:
+        UnserializableValue: a key cannot be written as JSON.
+    """
+    found = []
+    if task.concurrency is not None or task.concurrency_key is not False:
+        digest = limit_digest(task, task.concurrency_key, call, named)
+        found.append(slots_text(digest, task.concurrency or 1))
+    if task.rate_limit is not None:
+        found.append(task.rate_limit.text(limit_digest(task, task.rate_key, call, named)))
+    return " ".join(found)
+
+
+def limit_digest(task: Any, key: Any, call: Call, named: Mapping[str, Any]) -> str:
+    """Return the key of a limit, for a call that it is for; without a key the limit is for all calls of its task."""
+    if not isinstance(key, Shared):
+        return _digest(*_name_and_value(task, by_of(key) or (), call, named))
+    if callable(key.by):
+        return shared_digest(key.name, key.by(*call[0], **call[1]))
+    found = _with_defaults(task, named)
+    names: Any = found if key.by is True else key.by
+    return shared_digest(key.name, {name: found.get(name) for name in names})
+
+
+def shared_digest(name: str, value: Any) -> str:
+    """Return the key of a limit that tasks share, of those arguments by name that it is made of.
+
+    Raises:
+        UnserializableValue: they cannot be written as JSON.
+    """
+    # No task is called so.
+    return _digest(f"\0{name}", jsonic.dumps(value))
+
+
+def _name_and_value(task: Any, spec: Any, call: Call, named: Mapping[str, Any]) -> tuple[str, str]:
+    name, _, value = key_of(task, spec, call, named).partition("\0")
+    return name, value
+
+
+def _digest(name: str, value: str) -> str:
     # Mappings that are equal are so in whatever order.
     canonical = json.dumps(json.loads(value), sort_keys=True, separators=(",", ":"))
-    return unique.lock(hashlib.sha256(f"{name}\0{canonical}".encode()).hexdigest()[:32])
+    return hashlib.sha256(f"{name}\0{canonical}".encode()).hexdigest()[:32]
 
 
 def key_of(task: Any, spec: Any, call: Call, named: Mapping[str, Any]) -> str:
@@ -101,11 +152,15 @@ def key_of(task: Any, spec: Any, call: Call, named: Mapping[str, Any]) -> str:
     if callable(spec):
         value = spec(*call[0], **call[1])
     else:
-        parameters = signature_of(task.func, task.takes_context).parameters
-        whole = {name: found.default for name, found in parameters.items() if found.default is not Parameter.empty}
-        whole |= named
+        whole = _with_defaults(task, named)
         value = sorted(whole.items()) if spec is True else [[name, whole.get(name)] for name in spec]
     return f"{task.job_name}\0{jsonic.dumps(value)}"
+
+
+def _with_defaults(task: Any, named: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = signature_of(task.func, task.takes_context).parameters
+    whole = {name: found.default for name, found in parameters.items() if found.default is not Parameter.empty}
+    return whole | dict(named)
 
 
 def _bound_by_python(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from django.utils.translation import gettext as _
 
 from . import compat, mirror
 from .base_backend import BackieBackend, describe
-from .broker.redis import PAGE, RedisBroker, Restored
+from .broker.redis import PAGE, RedisBroker
 from .broker.replies import Snapshot
+from .broker.sent import Restored
 from .core.states import FINAL, RETRYABLE_BY_HAND, WAITING, State
 from .exceptions import BrokerError
 from .outbox import notes_of, restore

@@ -17,11 +17,11 @@ from django.db import connections, transaction
 from django.db.models import F, Q, prefetch_related_objects
 
 from . import bulk
-from .broker.redis import Restored
 from .broker.replies import Answer, Arrival
+from .broker.sent import Restored
 from .bulk import Row, Values
 from .clock import SYSTEM
-from .core import codec
+from .core import head
 from .core.cancellation import wish_of
 from .core.ids import is_id
 from .core.job import Job, Packed
@@ -272,7 +272,7 @@ def _locked(waiting: Any, using: str) -> list[Any]:
 
 def _packed(row: Any) -> Packed:
     due = None if row.run_after is None else epoch(row.run_after)
-    return Packed(str(row.pk), row.queue, row.priority, row.body, due, codec.unique_of(row.body))
+    return Packed(str(row.pk), row.queue, row.priority, row.body, due, head.unique_of(row.body))
 
 
 def _model() -> type[JobRow]:

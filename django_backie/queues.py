@@ -12,14 +12,15 @@ from django.apps import apps
 from django.db import connections, transaction
 from django.db.models import F
 
-from . import compat, mirror, pauses
+from . import mirror, pauses
+from .aliases import redis_backend
 from .backend import RedisBackend
 from .base_backend import queue_problem
 from .broker import inspect
 from .broker.replies import Moved, Pause, Snapshot
 from .clock import SYSTEM
 from .control import write_rows
-from .core import codec
+from .core import codec, head
 from .exceptions import InvalidOption, UnreadableBody
 from .plan import moment_of
 
@@ -59,7 +60,7 @@ def pause(
     if end is not None and end <= now:
         msg = f"until must be in the future, {until!r} is not"
         raise InvalidOption(msg)
-    pauses.begin(_valid(queue), _backend(backend), end, _line(reason, LONGEST_REASON), _line(by, LONGEST_NAME))
+    pauses.begin(_valid(queue), redis_backend(backend), end, _line(reason, LONGEST_REASON), _line(by, LONGEST_NAME))
 
 
 def resume(queue: str, *, backend: str | None = None) -> bool:
@@ -68,7 +69,7 @@ def resume(queue: str, *, backend: str | None = None) -> bool:
     Raises:
         BrokerUnavailable: Redis is down. Where there is a job table, the pause ends when Redis is back.
     """
-    return pauses.end(_valid(queue), _backend(backend))
+    return pauses.end(_valid(queue), redis_backend(backend))
 
 
 def paused(*, backend: str | None = None) -> dict[str, Pause]:
@@ -77,7 +78,7 @@ def paused(*, backend: str | None = None) -> dict[str, Pause]:
     Raises:
         BrokerUnavailable: Redis is down.
     """
-    return inspect.pauses(_backend(backend).broker)
+    return inspect.pauses(redis_backend(backend).broker)
 
 
 def purge(queue: str, *, reason: str = "", backend: str | None = None) -> int:
@@ -88,7 +89,7 @@ def purge(queue: str, *, reason: str = "", backend: str | None = None) -> int:
     Raises:
         BrokerUnavailable: Redis is down; the pages before are cancelled.
     """
-    found, count = _backend(backend), 0
+    found, count = redis_backend(backend), 0
     for page in inspect.ready_pages(found.broker, _valid(queue)):
         answers = found.broker.cancel(page, _line(reason, LONGEST_REASON) or "purged")
         cancelled = [job_id for job_id, answer in zip(page, answers, strict=True) if answer == "OK"]
@@ -106,7 +107,7 @@ def move(source: str, target: str, *, backend: str | None = None) -> Move:
         InvalidOption: both are the same.
         BrokerUnavailable, DatabaseError: the pages before are moved.
     """
-    found = _backend(backend)
+    found = redis_backend(backend)
     if _valid(source) == _valid(target):
         msg = f"jobs are moved to another queue, not from {source!r} to {target!r}"
         raise InvalidOption(msg)
@@ -129,7 +130,7 @@ def _readdressed(snapshots: Mapping[str, Snapshot], target: str, backend: RedisB
             body = codec.readdressed(job_id, snapshot.body, target, backend.signer)
         except UnreadableBody:
             continue
-        new.append(Moved(job_id, codec.signature(snapshot.body), body))
+        new.append(Moved(job_id, head.signature(snapshot.body), body))
     return new
 
 
@@ -167,14 +168,6 @@ def _write_rows(backend: RedisBackend, snapshots: Iterable[Snapshot]) -> None:
     write_rows(backend, changed, databases)
     # Nothing has version -1: nothing is un-marked, but it is told which of them were erased meanwhile.
     mirror.forget(backend.broker.done({snapshot.id: -1 for snapshot in changed}), databases)
-
-
-def _backend(alias: str | None) -> RedisBackend:
-    found = compat.get_backend(alias or compat.default_alias())
-    if not isinstance(found, RedisBackend):
-        msg = f"{found.alias} is {type(found).__qualname__}, not a RedisBackend: it has no queues"
-        raise InvalidOption(msg)
-    return found
 
 
 def _valid(queue: str) -> str:

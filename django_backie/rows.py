@@ -11,7 +11,7 @@ from .broker.replies import Record, Snapshot
 from .bulk import Row, Values
 from .cleansing import STARS
 from .compat import DEFAULT_TASK_QUEUE_NAME
-from .core import codec
+from .core import head
 from .core.cancellation import as_asked
 from .core.job import Job
 from .core.states import State
@@ -155,7 +155,7 @@ def _own_fields(body: str) -> str:
 def _place(body: str) -> tuple[str, int]:
     """Return where a body says that it belongs, as far as a row can say it; a damaged one belongs nowhere."""
     try:
-        queue, priority = codec.place(body)
+        queue, priority = head.place(body)
     except (UnreadableBody, ValueError):
         return DEFAULT_TASK_QUEUE_NAME, 0
     return queue.replace("\x00", "")[:LONGEST_QUEUE], max(-MOST_PRIORITY, min(MOST_PRIORITY, priority))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
-from . import compat
+from .aliases import redis_backend
 from .backend import RedisBackend
 from .broker.fifo import Fifo
 from .duties.base import Bell
@@ -31,7 +31,7 @@ class Broker:
     """A first-in-first-out line of strings on the configured Redis."""
 
     def __init__(self, backend: str | None = None) -> None:
-        self._fifo = Fifo(_redis_backend(backend).config)
+        self._fifo = Fifo(redis_backend(backend).config)
 
     def enqueue(self, item: str, queue_name: str) -> None:
         """Put a string at the end of a line.
@@ -58,7 +58,7 @@ class Worker:
         if self._task is not None and not isinstance(self._task, Task):
             msg = f"Worker(task=...) takes a task, not {task!r}"
             raise InvalidOption(msg)
-        self._backend = _redis_backend(backend or (self._task.backend if self._task else None))
+        self._backend = redis_backend(backend or (self._task.backend if self._task else None))
         self._threads = threads
         self._worker: worker.Worker | None = None
 
@@ -132,11 +132,3 @@ def _helpers(backend: RedisBackend, name: str, board: Board) -> Iterator[None]:
         bell.stop()
         for thread in threads:
             thread.join(timeout=30)
-
-
-def _redis_backend(alias: str | None) -> RedisBackend:
-    backend = compat.get_backend(alias or compat.default_alias())
-    if not isinstance(backend, RedisBackend):
-        msg = f"TASKS[{alias!r}] is not served by Redis but by {type(backend).__qualname__}"
-        raise InvalidOption(msg)
-    return backend

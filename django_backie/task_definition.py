@@ -1,25 +1,26 @@
-"""Task: a function plus its default options; and the decorator that makes one."""
+"""Task: a function plus its default options."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Unpack, cast, overload
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, cast
 
 from asgiref.sync import sync_to_async
 from django.utils.module_loading import import_string
 
 from . import compat, registry
 from .calls import Call, as_call, refuse_wrong_keys, signature_of
+from .core.limits import Rate
 from .core.options import (
     BackoffFunction,
     Durability,
     ErrorClasses,
     Hook,
     KeyOption,
-    TaskOptions,
+    LimitKey,
     UniqueOption,
     UsingOptions,
 )
@@ -27,6 +28,7 @@ from .core.timetable import Schedule
 from .exceptions import InvalidOption
 from .result import TaskResult
 from .task_options import (
+    OFF,
     OWN_OPTIONS,
     checked,
     is_function,
@@ -43,7 +45,7 @@ R = TypeVar("R")
 CLASS_FORM = "django_backie_class"
 
 # Options with a parameter of their own.
-_OTHERS = ("priority", "backend", "queue_name", "run_after", "takes_context", "database")
+OTHERS = ("priority", "backend", "queue_name", "run_after", "takes_context", "database")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +72,10 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     sensitive: bool | tuple[str, ...] = False
     coalesce: KeyOption = False
     unique: UniqueOption = False
+    concurrency: int | None = None
+    concurrency_key: LimitKey = False
+    rate_limit: str | Rate | None = None
+    rate_key: LimitKey = False
     on_success: Hook | None = None
     on_failure: Hook | None = None
     on_exhausted: Hook | None = None
@@ -87,7 +93,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     def _normalise_options(self) -> None:
         for name in OWN_OPTIONS:
             value = getattr(self, name)
-            if value is None or (value is False and name in {"sensitive", "coalesce", "unique"}):
+            if value is None or (value is False and name in OFF):
                 continue
             if not (name == "expires" and isinstance(value, datetime)):
                 object.__setattr__(self, name, checked(self.module_path, name, value))
@@ -141,7 +147,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
         Raises:
             InvalidOption: an option does not exist or has a wrong value.
         """
-        refuse_unknown(self.job_name, options, _OTHERS)
+        refuse_unknown(self.job_name, options, OTHERS)
         refuse_functions(self.job_name, options)
         changes: dict[str, Any] = {
             "priority": priority,
@@ -221,80 +227,6 @@ def _rebuilt(values: dict[str, Any]) -> Task[..., Any]:
     if not isinstance(found, compat.Task):
         raise InvalidOption(f"{values['func']!r} is not a task")
     return replace(found if isinstance(found, Task) else Task(func=found.func), **{**values, "func": found.func})
-
-
-@overload
-def task(function: Callable[P, Coroutine[Any, Any, R]], /) -> Task[P, R]: ...
-@overload
-def task(function: Callable[P, R], /) -> Task[P, R]: ...
-@overload
-def task(
-    *,
-    priority: int = ...,
-    queue_name: str = ...,
-    backend: str | None = ...,
-    takes_context: Literal[True],
-    **options: Unpack[TaskOptions],
-) -> Callable[[Callable[Concatenate[Any, P], R]], Task[P, R]]: ...
-@overload
-def task(
-    *,
-    priority: int = ...,
-    queue_name: str = ...,
-    backend: str | None = ...,
-    takes_context: Literal[False] = ...,
-    **options: Unpack[TaskOptions],
-) -> Callable[[Callable[P, R]], Task[P, R]]: ...
-def task(
-    function: Callable[..., Any] | None = None,
-    /,
-    *,
-    priority: int = 0,
-    queue_name: str = compat.DEFAULT_TASK_QUEUE_NAME,
-    backend: str | None = None,
-    takes_context: bool = False,
-    **options: Unpack[TaskOptions],
-) -> Any:
-    """Make a task of a function.
-
-    Args:
-        priority: -100 (last) to 100 (first).
-        backend: an alias of TASKS; by default the first that django-backie serves.
-        takes_context: hand the function a ``TaskContext`` as its first argument, ``context``.
-        max_attempts: how often to try, the first time included; 5 by default.
-        backoff: seconds before the first retry, doubling (15 by default); a list of seconds; or a function of the
-            exception and the task result that returns seconds, or None for no further attempt.
-        retry_for: exception classes after which to try again; by default all.
-        discard_for: exception classes that say that the job is not needed any more; it ends as cancelled.
-        timeout: seconds that an attempt may take; one hour by default.
-        schedule: make a job at certain times: a cron expression, ``every(...)``, ``cron(...)`` or a timedelta.
-        expires: seconds or timedelta from the enqueueing on, after which the job is cancelled unless it has begun.
-        durability: ``"outbox"`` (default), ``"commit"`` or ``"now"``.
-        atomic: run in one transaction with the job's own end: effects in its database happen exactly once.
-        sensitive: argument names to hide from people, or True for all.
-        coalesce: make one job of all calls of a transaction with the same arguments, or with the same of those named,
-            or for which a function of the arguments returns the same. ``unique``: of all such calls while it is there.
-        on_success, on_failure, on_exhausted: what follows when the job has succeeded, when an attempt has failed, when
-            no attempt is left: a task, which gets the job's id, or a function, which gets its ``TaskResult``.
-
-    Raises:
-        InvalidOption: an option does not exist or has a wrong value.
-        InvalidTask: the function cannot be a task: nested, a lambda, a method.
-    """
-    refuse_unknown(getattr(function, "__name__", "@task"), options, _OTHERS)
-
-    def decorate(func: Callable[..., Any]) -> Task[..., Any]:
-        return Task(
-            func=func,
-            priority=priority,
-            queue_name=queue_name,
-            backend=backend or compat.default_alias(),
-            takes_context=takes_context,
-            native=True,
-            **options,  # type: ignore[arg-type]
-        )
-
-    return decorate if function is None else decorate(function)
 
 
 _in_thread = sync_to_async(lambda submit, calls: submit(calls), thread_sensitive=True)

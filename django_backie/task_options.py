@@ -7,14 +7,25 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from . import compat
+from .core.limits import Shared, limit_key_of, rate_of
 from .core.options import HOOKS, TaskOptions, option_problem
-from .core.timetable import Schedule, schedule_of
+from .core.timetable import schedule_of
 from .core.unique import Unique, unique_of
 from .exceptions import InvalidOption, did_you_mean
 
 OWN_OPTIONS = tuple(TaskOptions.__annotations__)
+# Options that False leaves out.
+OFF = frozenset({"sensitive", "coalesce", "unique", "concurrency_key", "rate_key"})
 # Options that may be functions.
-_FUNCTIONS = ("backoff", "coalesce", "unique", *HOOKS)
+_FUNCTIONS = ("backoff", "coalesce", "unique", "concurrency_key", "rate_key", *HOOKS)
+# Options that are read by functions of their own.
+_READERS: dict[str, Callable[[object], Any]] = {
+    "schedule": schedule_of,
+    "unique": unique_of,
+    "concurrency_key": limit_key_of,
+    "rate_limit": rate_of,
+    "rate_key": limit_key_of,
+}
 
 
 def checked(where: str, name: str, value: Any) -> Any:
@@ -23,17 +34,15 @@ def checked(where: str, name: str, value: Any) -> Any:
     Raises:
         InvalidOption: it cannot be what it is.
     """
-    if name == "schedule":
-        return _read(where, name, value, schedule_of)
-    if name == "unique":
-        return _read(where, name, value, unique_of)
+    if name in _READERS:
+        return _read(where, name, value, _READERS[name])
     if problem := option_problem(name, value):
         msg = f"{where}: {name} is {value!r}, it {problem}"
         raise InvalidOption(msg)
     return tuple(value) if isinstance(value, list | set | frozenset) else value
 
 
-def _read(where: str, name: str, value: Any, read: Callable[[object], Schedule | Unique]) -> Schedule | Unique:
+def _read(where: str, name: str, value: Any, read: Callable[[object], Any]) -> Any:
     try:
         return read(value)
     except InvalidOption as error:
@@ -85,7 +94,7 @@ def refuse_unknown(where: str, options: Iterable[str], others: Iterable[str]) ->
 
 def is_function(name: str, value: Any) -> bool:
     """Tell whether the value of an option is a function of the project's, which belongs to the task."""
-    if isinstance(value, Unique):
+    if isinstance(value, Unique | Shared):
         value = value.by
     return name in _FUNCTIONS and callable(value) and not isinstance(value, compat.Task)
 

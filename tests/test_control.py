@@ -10,7 +10,8 @@ import pytest
 from django.core.management import call_command
 
 from django_backie import control
-from django_backie.broker.redis import RedisBroker, Restored
+from django_backie.broker.redis import RedisBroker
+from django_backie.broker.sent import Restored
 from django_backie.core.cancellation import wish_of
 from django_backie.core.states import State
 from django_backie.exceptions import BrokerUnavailable

@@ -10,8 +10,8 @@ from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
 from django_backie import outbox
-from django_backie.broker.redis import Restored
 from django_backie.broker.replies import Arrival
+from django_backie.broker.sent import Restored
 from django_backie.core import codec
 from django_backie.core.job import Job, Packed
 from django_backie.core.options import Options

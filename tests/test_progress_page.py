@@ -15,7 +15,7 @@ from django.test import Client
 from django.utils import translation
 
 import django_backie
-from django_backie.broker.redis import Shown
+from django_backie.broker.sent import Shown
 from django_backie.core.progress import Number, reported
 from django_backie.core.states import State
 from django_backie.exceptions import BrokerUnavailable, ConfigurationError, InvalidArguments

@@ -19,7 +19,7 @@ from django_backie.base_backend import describe
 from django_backie.broker import inspect
 from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Pause
-from django_backie.core import codec
+from django_backie.core import codec, head
 from django_backie.core.states import State
 from django_backie.duties.reconcile import Reconcile
 from django_backie.exceptions import BrokerUnavailable, InvalidOption
@@ -473,7 +473,7 @@ def test_a_job_whose_row_is_still_to_come_gets_the_new_one(backend: Any) -> None
     mirror(backend)
 
     row = Job.objects.get()
-    assert (row.queue, codec.place(row.body)) == ("bulk", ("bulk", 0))
+    assert (row.queue, head.place(row.body)) == ("bulk", ("bulk", 0))
 
 
 def test_a_job_that_nobody_can_read_stays(backend: Any) -> None:

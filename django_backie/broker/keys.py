@@ -20,6 +20,13 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``pr``                hash     job id -> when its running attempt began, and how far that is, as JSON
 ``u``                 hash     unique key -> id of the job that has it (``lua/include/unique.lua``)
 ``uc``                string   how far the search for void unique keys has come
+``ls:<key>``          set      jobs that have slots of a key (``lua/include/limits.lua``)
+``lj``                hash     job id -> key of the slot that it has
+``lr``                zset     key of a rate limit -> when its bucket will be full again
+``lh``                zset     limits that are held, by the end of that
+``lw``                hash     parked job -> key that has no room, and the job's own place
+``lp:<key>``          zset     jobs that are parked with a key, by their places
+``la``                zset     keys with parked jobs, by when to look for room
 ``qs``                set      names of the queues
 ``p``                 hash     paused queue -> the end of its pause, and what people read of it
 ``k:<queue>``, ``k``  zset     wake-up markers of one queue, of all queues

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import redis
 
@@ -17,6 +16,7 @@ from . import replies, scripts
 from .connection import address, command_client, translated
 from .keys import Keys
 from .replies import Answer, Arrival, Ending, Lease, Moved, Pause, Request, Snapshot, Ticked, Turn
+from .sent import Restored, Shown
 
 # A script blocks the server while it runs.
 MOST_AT_ONCE = 1000
@@ -26,31 +26,6 @@ PAGE = 100
 MOST_UNMIRRORED = 1_000_000
 
 QueueMode = Literal["only", "all"]
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """A job as its row remembers it; ``due`` is seconds since the epoch, ``attempts`` are those that have ended.
-
-    Whatever the server's clock says, the job's next version is larger than ``version``.
-    """
-
-    id: str
-    body: str
-    due: float | None = None
-    attempt: int = 0
-    crashes: int = 0
-    attempts: tuple[dict[str, Any], ...] = ()
-    version: int = 0
-
-
-class Shown(NamedTuple):
-    """How far an attempt is, as one line of JSON, for its worker to show under its token."""
-
-    worker: str
-    id: str
-    token: int
-    progress: str
 
 
 class RedisBroker:
@@ -96,6 +71,15 @@ class RedisBroker:
             found = self._run("enqueue", rest, prefix=self.keys.prefix, **named)
             answers += map(replies.answer if unique else Arrival, found)
         return answers
+
+    def hold(self, limits: Sequence[str], seconds: float) -> None:
+        """Let no job of some limits start for a time; they are named without the letters of their kinds."""
+        self._run("hold", [*limits], prefix=self.keys.prefix, milliseconds=round(seconds * 1000))
+
+    def token(self, key: str, interval: float, burst: int) -> float:
+        """Take a token of a rate limit; answer 0, or in how many seconds there will be one."""
+        named = {"key": key, "interval": f"{interval * 1000:.6f}", "burst": burst}
+        return float(self._run("token", [], prefix=self.keys.prefix, **named)) / 1000
 
     def holders(self, keys: Sequence[str]) -> list[str]:
         """Return for each unique key the id of the job that has it, or an empty text."""

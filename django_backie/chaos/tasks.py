@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from ..task_definition import task
+from ..decorator import task
 from . import executions, tables
 from .facts import Order
 from .layout import Layout

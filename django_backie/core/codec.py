@@ -1,19 +1,22 @@
 """Job <-> body: versioned, signed text that Redis and the job table keep as it is.
 
 A body is five lines: version, queue, priority, signature, envelope. The first three stand outside the envelope so that
-a script can put a job back in its place without reading JSON. The signature (HMAC-SHA256, 128 bits kept; RFC 2104)
-covers the id and all other lines, so a body cannot be moved to another id, queue or priority.
+a script can put a job back in its place without reading JSON. Letters behind the version say what a script has to read
+of the envelope all the same. The signature (HMAC-SHA256, 128 bits kept; RFC 2104) covers the id and all other lines, so
+a body cannot be moved to another id, queue or priority.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from string import ascii_lowercase
 from types import NoneType
 from typing import Any
 
 from ..exceptions import NewerBody, PayloadTooLarge, UnreadableBody, UnserializableValue
 from . import jsonic
+from .head import lines
 from .job import Job, Packed
 from .options import (
     DEFAULT_BACKOFF,
@@ -40,8 +43,9 @@ def pack(job: Job, signer: Signer, limit: int) -> Packed:
         PayloadTooLarge: the arguments exceed ``limit`` bytes.
     """
     envelope = _envelope_text(job, limit)
-    signature = signer.sign(_signed(job.id, job.queue, job.priority, envelope))
-    body = f"{VERSION}\n{job.queue}\n{job.priority}\n{signature}\n{envelope}"
+    version = f"{VERSION}l" if job.limits else VERSION
+    signature = signer.sign(_signed(job.id, job.queue, job.priority, envelope, version))
+    body = f"{version}\n{job.queue}\n{job.priority}\n{signature}\n{envelope}"
     return Packed(job.id, job.queue, job.priority, body, job.run_after, job.unique)
 
 
@@ -55,10 +59,10 @@ def unpack(job_id: str, body: str, signer: Signer) -> Job:
     if len(body) > LONGEST_BODY:
         msg = f"the body has {len(body)} characters, more than {LONGEST_BODY}"
         raise UnreadableBody(msg)
-    version, queue, priority, signature, envelope = _lines(body)
-    if version != VERSION:
+    version, queue, priority, signature, envelope = lines(body)
+    if version != VERSION and not _VERSIONS.fullmatch(version):
         raise _other_version(version)
-    if not signer.accepts(_signed(job_id, queue, priority, envelope), signature):
+    if not signer.accepts(_signed(job_id, queue, priority, envelope, version), signature):
         msg = "the signature does not match: the body was written with another SECRET_KEY, or altered"
         raise UnreadableBody(msg)
     try:
@@ -76,43 +80,20 @@ def readdressed(job_id: str, body: str, queue: str, signer: Signer) -> str:
         UnreadableBody: as ``unpack``.
     """
     unpack(job_id, body, signer)
-    _, _, priority, _, envelope = _lines(body)
-    return f"{VERSION}\n{queue}\n{priority}\n{signer.sign(_signed(job_id, queue, priority, envelope))}\n{envelope}"
-
-
-def signature(body: str) -> str:
-    """Return the signature of a body that can be read, unverified."""
-    return _lines(body)[3]
-
-
-def place(body: str) -> tuple[str, int]:
-    """Return the queue and the priority that stand at the head of a body, unverified."""
-    _, queue, priority, *_ = _lines(body)
-    return queue, int(priority)
-
-
-def unique_of(body: str) -> str:
-    """Return what a body says of its unique key, unverified; empty where it has none."""
-    found = _UNIQUE.match(body)
-    return found[1] if found else ""
-
-
-def _lines(body: str) -> list[str]:
-    lines = body.split("\n", 4)
-    if len(lines) != 5:
-        msg = "the body does not have five lines"
-        raise UnreadableBody(msg)
-    return lines
+    version, _, priority, _, envelope = lines(body)
+    signature = signer.sign(_signed(job_id, queue, priority, envelope, version))
+    return f"{version}\n{queue}\n{priority}\n{signature}\n{envelope}"
 
 
 def _other_version(version: str) -> UnreadableBody:
-    if version.isdecimal() and int(version[:9]) > int(VERSION):
+    number = version.rstrip(ascii_lowercase)
+    if number.isdecimal() and (int(number[:9]) > int(VERSION) or (number == VERSION and len(version) < 27)):
         return NewerBody(f"the body has version {version[:20]!r}, this release reads up to {VERSION!r}")
     return UnreadableBody(f"the body has version {version[:20]!r}, this release reads {VERSION!r}")
 
 
-def _signed(job_id: str, queue: str, priority: int | str, envelope: str) -> bytes:
-    return f"{VERSION}\n{job_id}\n{queue}\n{priority}\n{envelope}".encode(errors="surrogatepass")
+def _signed(job_id: str, queue: str, priority: int | str, envelope: str, version: str = VERSION) -> bytes:
+    return f"{version}\n{job_id}\n{queue}\n{priority}\n{envelope}".encode(errors="surrogatepass")
 
 
 def _envelope_text(job: Job, limit: int) -> str:
@@ -120,8 +101,10 @@ def _envelope_text(job: Job, limit: int) -> str:
     if (size := _size(arguments)) > limit:
         msg = f"the arguments of {job.task} take {size} bytes, more than the {limit} of MAX_PAYLOAD; pass a reference"
         raise PayloadTooLarge(msg)
+    # First, where the scripts find them.
+    if job.limits:
+        arguments = f'"l":{_ENCODER.encode(job.limits)},{arguments}'
     if job.unique:
-        # First, where the scripts find it.
         arguments = f'"u":{_ENCODER.encode(job.unique)},{arguments}'
     return f'{{{arguments},"c":{round(job.created * 1000)}{_rest(job)}'
 
@@ -185,8 +168,8 @@ def _sparse(options: Options) -> dict[str, Any]:
 
 # json.dumps() would make one for every job.
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
-# As lua/include/unique.lua reads it.
-_UNIQUE = re.compile(r'(?:[^\n]*\n){4}\{"u":"([es][0-9a-f]+(?:\|\d+)?)"')
+# What this release reads. The letters of a later one say that it does.
+_VERSIONS = re.compile(f"{VERSION}[l]*")
 
 # Exact types: a bool is no number. What is not here is a later release's and means nothing to this one.
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -208,6 +191,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "d": (str,),
     "b": (str,),
     "u": (str,),
+    "l": (str,),
 }
 _OPTIONS = {"m": "max_attempts", "o": "backoff", "x": "timeout"}
 _HOOKS = {"s": "on_success", "w": "on_failure", "y": "on_exhausted"}
@@ -236,6 +220,7 @@ def _job(job_id: str, queue: str, priority: int, fields: dict[str, Any]) -> Job:
         fields.get("b", "default"),
         None if expires is None else expires / 1000,
         fields.get("u", ""),
+        fields.get("l", ""),
     )
 
 

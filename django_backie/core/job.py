@@ -27,6 +27,8 @@ class Job(NamedTuple):
     expires: float | None = None
     # What no other job has while it keeps it, and for how long (core/unique.py); most have none.
     unique: str = ""
+    # What it needs to start (core/limits.py); most need nothing.
+    limits: str = ""
 
 
 class Packed(NamedTuple):

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from types import UnionType
 from typing import Any, Literal, TypedDict
 
+from .limits import MOST_AT_ONCE, Rate, Shared
 from .timetable import Schedule
 from .unique import By, Unique
 
@@ -28,6 +29,9 @@ Hook = Callable[[Any], Any]
 KeyOption = bool | Sequence[str] | Callable[..., Any]
 
 UniqueOption = By | Unique
+
+# A limit's key: as above, or one that tasks share.
+LimitKey = By | Shared
 
 ErrorClasses = type[Exception] | Sequence[type[Exception]]
 
@@ -50,6 +54,10 @@ class CommonOptions(TypedDict, total=False):
     sensitive: bool | Sequence[str]
     coalesce: KeyOption
     unique: UniqueOption
+    concurrency: int
+    concurrency_key: LimitKey
+    rate_limit: str | Rate
+    rate_key: LimitKey
     on_success: Hook
     on_failure: Hook
     on_exhausted: Hook
@@ -180,6 +188,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "timeout": (
         lambda v: is_number(v) and 0 < v <= LONGEST,
         "must be a number of seconds above 0, ten years at most",
+    ),
+    "concurrency": (
+        lambda v: is_number(v, int) and 1 <= v <= MOST_AT_ONCE,
+        f"must be a whole number from 1 to {MOST_AT_ONCE}",
     ),
     "durability": (lambda v: v in DURABILITIES, f"must be one of {', '.join(map(repr, DURABILITIES))}"),
     "atomic": (lambda v: isinstance(v, bool), "must be True or False"),

@@ -42,7 +42,7 @@ class Unique:
     window: float | timedelta = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "by", _checked_key(self.by))
+        object.__setattr__(self, "by", checked_key(self.by))
         object.__setattr__(self, "window", _checked_window(self.window))
         for name, known in (("until", UNTIL), ("conflict", CONFLICTS)):
             if getattr(self, name) not in known:
@@ -70,7 +70,12 @@ def key_of_lock(lock: str) -> str:
     return lock.partition("|")[0]
 
 
-def _checked_key(by: Any) -> Any:
+def checked_key(by: Any) -> Any:
+    """Return what keys are made of, names as a tuple.
+
+    Raises:
+        InvalidOption: it can be no key.
+    """
     if inspect.iscoroutinefunction(by):
         msg = f"its key function is async, and would be called where nobody can wait for it: {by!r}"
         raise InvalidOption(msg)

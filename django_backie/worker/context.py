@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 
 from .. import compat
+from ..calls import shared_digest
 from ..clock import SYSTEM
+from ..core.limits import checked_hold, digests_of
 from ..core.progress import Number, reported
-from ..exceptions import Cancel
+from ..exceptions import Cancel, InvalidOption
 from .hold import Hold
 
 T = TypeVar("T")
@@ -24,7 +26,8 @@ class TaskContext(compat.TaskContext):  # type: ignore[misc, type-arg]
     ``task_result`` and ``attempt`` are django.tasks' own.
     """
 
-    hold: Hold
+    held: Hold
+    limits: str = ""
 
     @property
     def idempotency_key(self) -> str:
@@ -40,12 +43,12 @@ class TaskContext(compat.TaskContext):  # type: ignore[misc, type-arg]
 
         It turns true a second or two after the asking. An async task gets ``asyncio.CancelledError`` besides.
         """
-        return self.hold.asked is not None
+        return self.held.asked is not None
 
     @property
     def cancel_reason(self) -> str:
         """Return why somebody wants this job cancelled; empty where nobody does, or has not said."""
-        return self.hold.asked or ""
+        return self.held.asked or ""
 
     def raise_if_cancelled(self) -> None:
         """End the job here if somebody wants it cancelled.
@@ -53,8 +56,8 @@ class TaskContext(compat.TaskContext):  # type: ignore[misc, type-arg]
         Raises:
             Cancel: somebody does; with the reason.
         """
-        if self.hold.asked is not None:
-            raise Cancel(self.hold.asked)
+        if self.held.asked is not None:
+            raise Cancel(self.held.asked)
 
     def still_mine(self) -> bool:
         """Tell whether this attempt still holds its job; ask right before an effect that cannot be undone.
@@ -62,11 +65,33 @@ class TaskContext(compat.TaskContext):  # type: ignore[misc, type-arg]
         One round trip. False means that another worker has the job, or is about to. It narrows the gap and cannot close
         it: the lease may be lost after the answer.
         """
-        return self.hold.is_mine()
+        return self.held.is_mine()
 
     async def astill_mine(self) -> bool:
         """See ``still_mine``."""
-        return await sync_to_async(self.hold.is_mine, thread_sensitive=False)()
+        return await sync_to_async(self.held.is_mine, thread_sensitive=False)()
+
+    def hold(self, key: str | None = None, seconds: float = 60.0, **by: Any) -> None:
+        """Let no job start for a time that shares a limit with this one: for an API's ``Retry-After``.
+
+        Jobs that run go on, this one too; to have it wait as well, ``raise Snooze(seconds)``. A longer hold stays.
+
+        Args:
+            key: the name of a ``Shared`` limit to hold instead, ``by`` the values that its key is made of besides.
+
+        Raises:
+            InvalidOption: this job has no limit and none is named, or the time is none.
+            BrokerUnavailable: Redis is down.
+        """
+        named = [shared_digest(key, by)] if key is not None else digests_of(self.limits)
+        if not named:
+            msg = f"job {self.task_result.id} has no limit to hold; set rate_limit or concurrency on its task"
+            raise InvalidOption(msg)
+        self.held.hold(named, checked_hold(seconds))
+
+    async def ahold(self, key: str | None = None, seconds: float = 60.0, **by: Any) -> None:
+        """See ``hold``."""
+        await sync_to_async(self.hold, thread_sensitive=False)(key, seconds, **by)
 
     def progress(self, done: Number, total: Number | None = None, message: str = "") -> None:
         """Show how far this attempt is, to whoever looks at the job: its caller, the admin, the user's page.
@@ -78,7 +103,7 @@ class TaskContext(compat.TaskContext):  # type: ignore[misc, type-arg]
         Raises:
             InvalidProgress: a number is none, or negative; more is done than there is to do.
         """
-        self.hold.gauge().show(reported(done, total, message, SYSTEM.now()))
+        self.held.gauge().show(reported(done, total, message, SYSTEM.now()))
 
     async def aprogress(self, done: Number, total: Number | None = None, message: str = "") -> None:
         """See ``progress``, which an async task may call as well: neither waits for anything."""

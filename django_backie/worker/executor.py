@@ -186,7 +186,7 @@ class Executor:
 
     def _positional(self, attempt: Attempt, job: Job) -> list[Any]:
         if attempt.task.takes_context:
-            return [TaskContext(task_result=attempt.result, hold=attempt.hold), *job.args]
+            return [TaskContext(task_result=attempt.result, held=attempt.hold, limits=attempt.job.limits), *job.args]
         return job.args
 
     def _returned(self, attempt: Attempt, value: Any) -> Outcome:
@@ -246,7 +246,9 @@ class Executor:
         waited = max(0.0, attempt.started - max(job.created, job.run_after or 0.0))
         ran = attempt.ended - attempt.started
         ending = _ending(lease, transition, note, job.unique)
-        return Finished(ending, attempt.worker, job, lease.attempt, waited, ran, transition), transition
+        # Its slot is free for another job.
+        frees = bool(job.limits)
+        return Finished(ending, attempt.worker, job, lease.attempt, waited, ran, transition, frees), transition
 
     def interrupted(self, attempt: Attempt) -> Finished:
         """Return the end of an attempt that was interrupted before its task began."""

@@ -7,7 +7,8 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 
-from ..broker.redis import RedisBroker, Shown
+from ..broker.redis import RedisBroker
+from ..broker.sent import Shown
 from ..core.progress import Reported
 
 logger = logging.getLogger("django_backie.worker")

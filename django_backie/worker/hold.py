@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ..broker.redis import RedisBroker
@@ -29,6 +29,9 @@ class Hold(Protocol):
     def gauge(self) -> Gauge:
         """Return where to show how far the attempt is."""
 
+    def hold(self, limits: Sequence[str], seconds: float) -> None:
+        """Let no job of some limits start for a time."""
+
 
 class Unlimited:
     """The hold of an attempt that runs without a broker."""
@@ -51,6 +54,9 @@ class Unlimited:
         """Return where the last value is kept until the attempt ends."""
         self.shown = self.shown or Gauge()
         return self.shown
+
+    def hold(self, limits: Sequence[str], seconds: float) -> None:
+        """Do nothing: there is nobody who could start."""
 
 
 class Leased:
@@ -93,3 +99,7 @@ class Leased:
         """Return where to show how far the attempt is."""
         self.shown = self.shown or Gauge(self._gauges, self._worker, self._job, self._token)
         return self.shown
+
+    def hold(self, limits: Sequence[str], seconds: float) -> None:
+        """Let no job of some limits start for a time."""
+        self._broker.hold(limits, seconds)

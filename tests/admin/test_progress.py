@@ -8,7 +8,8 @@ from html import unescape
 
 import pytest
 
-from django_backie.broker.redis import RedisBroker, Shown
+from django_backie.broker.redis import RedisBroker
+from django_backie.broker.sent import Shown
 from django_backie.core.progress import reported
 from django_backie.core.states import State
 from django_backie.exceptions import BrokerUnavailable

@@ -28,10 +28,13 @@ def job(
     run_after: float | None = None,
     envelope: str = "{}",
     unique: str = "",
+    limits: str = "",
 ) -> Packed:
-    """Return a job as the broker takes it; the scripts read nothing of a body but its head."""
-    envelope = f'{{"u":"{unique}"}}' if unique else envelope
-    return Packed(job_id, queue, priority, f"1\n{queue}\n{priority}\nsignature\n{envelope}", run_after, unique)
+    """Return a job as the broker takes it; the scripts read a body's head, and what opens its envelope."""
+    opening = ",".join(f'"{key}":"{text}"' for key, text in (("u", unique), ("l", limits)) if text)
+    envelope = f"{{{opening}}}" if opening else envelope
+    version = "1l" if limits else "1"
+    return Packed(job_id, queue, priority, f"{version}\n{queue}\n{priority}\nsignature\n{envelope}", run_after, unique)
 
 
 def jobs(ids: Iterable[str], **values: Any) -> list[Packed]:

@@ -17,8 +17,9 @@ import redis
 from django_backie import compat
 from django_backie.broker import scripts
 from django_backie.broker.listener import Listener
-from django_backie.broker.redis import RedisBroker, Restored, Shown
+from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Duplicate, Ending, Moved, Pause
+from django_backie.broker.sent import Restored, Shown
 from django_backie.conf import Config
 from django_backie.core.states import State
 from django_backie.duties.relay import Relay
@@ -254,6 +255,27 @@ def test_keep_notes_the_server(broker: RedisBroker) -> None:
 
 
 # What people do.
+
+
+def test_hold_stops_what_has_a_limit(broker: RedisBroker) -> None:
+    broker.enqueue([job("a", limits="c1|1"), job("b")])
+    with full(broker):
+        broker.hold(["1"], 60.0)
+        assert ids_of(claim(broker, 2)) == ["b"]
+
+
+def test_token_is_refused(broker: RedisBroker) -> None:
+    with full(broker), pytest.raises(BrokerUnavailable):
+        broker.token("r1", 60.0, 1)
+    assert broker.token("r1", 60.0, 1) == 0.0
+
+
+def test_turn_parks_and_lets_in(broker: RedisBroker) -> None:
+    broker.enqueue([job(job_id, limits="c1|1 r1|1.000000|5") for job_id in "ab"])
+    with full(broker):
+        (lease,) = claim(broker, 2)
+        turn = broker.turn(WORKER, [Ending(lease.id, lease.token, State.SUCCESSFUL)], limit=1)
+        assert ids_of(turn.leases) == ["b"]
 
 
 def test_holders_tells_who_has_a_key(broker: RedisBroker) -> None:

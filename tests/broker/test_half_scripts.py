@@ -17,11 +17,12 @@ from typing import Any
 import pytest
 import redis
 
-from django_backie.broker.redis import RedisBroker, Restored, Shown
+from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Ending, Moved, Pause, Record
+from django_backie.broker.sent import Restored, Shown
 from django_backie.chaos.server import Server
 from django_backie.conf import Config
-from django_backie.core import codec
+from django_backie.core import head
 from django_backie.core.states import FINAL, State
 from tests.servers import binary
 
@@ -176,6 +177,28 @@ def _paused(broker: RedisBroker) -> None:
     broker.pause("default", Pause(1.0, until=2.0))
 
 
+LIMITS = {"a": "c1|1", "b": "c1|1 r1|1.000000|1", "c": "c1|1", "d": "r1|1.000000|1"}
+
+
+def _limited(broker: RedisBroker) -> None:
+    broker.enqueue([job(job_id, limits=limits) for job_id, limits in LIMITS.items()])
+
+
+def _parked(broker: RedisBroker) -> None:
+    """One runs, the others wait for its slot, or for a token."""
+    broker.token("r1", 3600.0, 1)
+    _limited(broker)
+    assert len(claim(broker, 4)) == 1
+
+
+def _look_due(broker: RedisBroker) -> None:
+    """The time has come to look, and there is room."""
+    _parked(broker)
+    for key in ("c1", "r1"):
+        broker.client.zadd(broker.keys["la"], {key: 1}, xx=True)
+    broker.client.delete(broker.keys["lr"], broker.keys["ls:c1"])
+
+
 SCENES: dict[str, tuple[Act, Act]] = {
     "enqueue": (lambda broker: None, _fresh),
     "claim": (_fresh, lambda broker: claim(broker, 4)),
@@ -212,6 +235,13 @@ SCENES: dict[str, tuple[Act, Act]] = {
         lambda broker: broker.restore(_restored("a", unique="e1", version=FAR), revive=True),
     ),
     "sweep keys": (_void, _tick),
+    "claim what has limits": (_limited, lambda broker: claim(broker, 4)),
+    "end what has a slot": (_parked, _end_all(State.FAILED)),
+    "retry what has a slot": (_parked, _end_all(State.RETRYABLE, delay=HOUR)),
+    "bury what has a slot": (_parked, lambda broker: broker.bury(WORKER, ["a"])),
+    "cancel what is parked": (_parked, lambda broker: broker.cancel("bc")),
+    "let in": (_look_due, _tick),
+    "let in and claim": (_look_due, lambda broker: claim(broker, 4)),
 }
 # Of these jobs rows say that they have ended, or must not be here; what is left of them goes by other ways.
 GOING: dict[str, set[str]] = {"mirror": {"a", "b"}}
@@ -291,14 +321,18 @@ def _oddities(broker: RedisBroker) -> list[str]:
         record = broker.inspect([job_id])[job_id].record
         body = client.hget(names["b"], job_id)
         queue = body.split("\n")[1]
-        key = codec.unique_of(body).partition("|")[0]
+        key = head.unique_of(body).partition("|")[0]
         if key.startswith("e") and record.state not in FINAL and broker.holders([key]) != [job_id]:
             found.append(f"{job_id} does not have its unique key, but {broker.holders([key])}")
         places = [client.zscore(names.queue(queue), job_id) is not None, job_id in waiting]
         places.append(record.state is State.RUNNING and client.hexists(names.held(record.worker), job_id))
+        key = (client.hget(names["lw"], job_id) or "").partition("|")[0]
+        places.append(bool(key) and client.zscore(names[f"lp:{key}"], job_id) is not None)
+        if places[-1] and client.zscore(names["la"], key) is None:
+            found.append(f"nobody looks whether there is room for {job_id}")
         wanted = 0 if record.state in OVER else 1
         if sum(places) != wanted:
-            found.append(f"{job_id} is {record.state}; ready, waiting, held: {places}")
+            found.append(f"{job_id} is {record.state}; ready, waiting, held, parked: {places}")
         if record.attempt - (record.state is State.RUNNING) > _counted(record):
             found.append(f"{job_id} is {record.state} at attempt {record.attempt} with {_counted(record)} ends")
     return found
@@ -320,7 +354,10 @@ def _run_everything(broker: RedisBroker, where: str, going: set[str]) -> None:
     }
     for worker in broker.client.zrange(broker.keys["w"], 0, -1):
         broker.bury(worker)
-    for _ in range(4):
+    for _ in range(12):
+        broker.client.delete(broker.keys["lr"])
+        for key in broker.client.zrange(broker.keys["la"], 0, -1):
+            broker.client.zadd(broker.keys["la"], {key: 1})
         for job_id in broker.client.zrange(broker.keys["s"], 0, -1):
             broker.client.zadd(broker.keys["s"], {job_id: 1})
         _tick(broker)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django_backie.broker.keys import Keys
-from django_backie.broker.redis import RedisBroker, Shown
+from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Pause
+from django_backie.broker.sent import Shown
 from django_backie.core.states import State
 
 from .conftest import documented_names
@@ -33,6 +34,9 @@ def test_every_documented_key_is_used_and_no_other(broker: RedisBroker) -> None:
     end(broker, leases[1], State.SCHEDULED, refund=True, delay=HOUR)
     broker.erase(["c"])
     broker.client.hset(broker.keys["u"], mapping={f"e{number:x}": "gone" for number in range(1000)})
+    broker.enqueue([job(name, priority=9, limits="c1|1 r1|60000.000000|1") for name in "lm"])
+    claim(broker, 2)
+    broker.hold(["2"], HOUR)
     broker.tick()
     broker.stopping(["w1"])
     broker.keep("server")

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from django_backie.broker.redis import RedisBroker, Shown
+from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Lease
+from django_backie.broker.sent import Shown
 from django_backie.core.progress import Reported, reported
 from django_backie.core.states import State
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from django_backie.broker.listener import Listener
-from django_backie.broker.redis import RedisBroker, Restored
+from django_backie.broker.redis import RedisBroker
+from django_backie.broker.sent import Restored
 from django_backie.core.states import State
 
 from .support import (

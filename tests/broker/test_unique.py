@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from django_backie.broker.redis import RedisBroker, Restored
+from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Arrival, Duplicate, Ending
+from django_backie.broker.sent import Restored
 from django_backie.core.states import State
 
 from .support import (

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from django_backie import conf
-from django_backie.core import codec
+from django_backie.core import codec, head
 from django_backie.core.options import LONGEST, Options
 from django_backie.core.signer import Signer
 from django_backie.exceptions import NewerBody, PayloadTooLarge, UnreadableBody, UnserializableValue
@@ -153,7 +153,7 @@ def test_the_broker_gets_the_place_that_the_body_names() -> None:
     packed = codec.pack(make_job(queue="mail", priority=7, run_after=5.0), SIGNER, LIMIT)
 
     assert (packed.id, packed.queue, packed.priority, packed.run_after) == (JOB_ID, "mail", 7, 5.0)
-    assert codec.place(packed.body) == ("mail", 7)
+    assert head.place(packed.body) == ("mail", 7)
 
 
 @pytest.mark.parametrize("line", range(5))

@@ -266,7 +266,7 @@ def test_the_size_is_looked_at_before_anything_else(monkeypatch: pytest.MonkeyPa
     def touched(*_: Any, **__: Any) -> None:
         pytest.fail("a body that is too long was looked into")
 
-    for room, name in ((jsonic, "loads"), (Signer, "accepts"), (codec, "_lines")):
+    for room, name in ((jsonic, "loads"), (Signer, "accepts"), (codec, "lines")):
         monkeypatch.setattr(room, name, touched)
 
     assert unpacked(GOOD + " " * codec.LONGEST_BODY) is None

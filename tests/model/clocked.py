@@ -53,13 +53,13 @@ class ClockedBroker(RedisBroker):
         self.client.delete(self.keys["clock"], *keys)
 
 
-def view(broker: ClockedBroker, queues: list[str], workers: list[str]) -> dict[str, Any]:
-    """Return everything that Redis keeps for the given queues and workers, in the form of ``Reference.view``."""
+def view(broker: ClockedBroker, queues: list[str], workers: list[str], limits: list[str]) -> dict[str, Any]:
+    """Return everything that Redis keeps for queues, workers and keys of limits, in the form of ``Reference.view``."""
     keys = broker.keys
     pipe = broker.client.pipeline(transaction=False)
-    for name in ("b", "h", "f", "wi", "pr", "p", "u"):
+    for name in ("b", "h", "f", "wi", "pr", "p", "u", "lj", "lw"):
         pipe.hgetall(keys[name])
-    for name in ("s", "w", "d", "x", "e", "g", "a"):
+    for name in ("s", "w", "d", "x", "e", "g", "a", "lr", "lh", "la"):
         pipe.zrange(keys[name], 0, -1, withscores=True)
     pipe.smembers(keys["qs"])
     pipe.smembers(keys["ws"])
@@ -72,10 +72,16 @@ def view(broker: ClockedBroker, queues: list[str], workers: list[str]) -> dict[s
         pipe.zrange(keys.queue(queue), 0, -1)
     for worker in workers:
         pipe.hgetall(keys.held(worker))
-    bodies, records, own, infos, progress, paused, unique, *rest = pipe.execute()
-    waiting, leases, marks, expiring, tombstones, over, askings, known, stopping, last_tick, epoch, *rest = rest
+    for kind in ("ls", "lp"):
+        for key in limits:
+            pipe.smembers(keys[f"{kind}:{key}"]) if kind == "ls" else pipe.zrange(keys[f"{kind}:{key}"], 0, -1)
+    bodies, records, own, infos, progress, paused, unique, slots, parked, *rest = pipe.execute()
+    waiting, leases, marks, expiring, tombstones, over, askings, buckets, held_limits, looks, *rest = rest
+    known, stopping, last_tick, epoch, *rest = rest
     here, rest = rest[: len(markers)], rest[len(markers) :]
-    ready, held = rest[: len(queues)], rest[len(queues) :]
+    ready, rest = rest[: len(queues)], rest[len(queues) :]
+    held, rest = rest[: len(workers)], rest[len(workers) :]
+    holders, lines = rest[: len(limits)], rest[len(limits) :]
     return {
         "bodies": bodies,
         "records": {job_id: replies.record(text) for job_id, text in records.items()},
@@ -102,4 +108,11 @@ def view(broker: ClockedBroker, queues: list[str], workers: list[str]) -> dict[s
         "epoch": epoch,
         "pauses": {queue: replies.pause(text) for queue, text in paused.items()},
         "keys": {key: (held.partition("|")[0], int(held.partition("|")[2] or 0)) for key, held in unique.items()},
+        "slots": slots,
+        "slots by key": {key: {*ids} for key, ids in zip(limits, holders, strict=True) if ids},
+        "buckets": dict(buckets),
+        "held limits": dict(held_limits),
+        "parked": {job_id: place.partition("|")[0] for job_id, place in parked.items()},
+        "lines": {key: {*ids} for key, ids in zip(limits, lines, strict=True) if ids},
+        "looks": dict(looks),
     }

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from django_backie.broker.listener import Listener
-from django_backie.broker.redis import MOST_UNMIRRORED, Restored, Shown
+from django_backie.broker.redis import MOST_UNMIRRORED
 from django_backie.broker.replies import Ending, Lease, Moved, Pause, Request, Snapshot, Turn
-from django_backie.core import codec
+from django_backie.broker.sent import Restored, Shown
+from django_backie.core import head
 from django_backie.core.job import Packed
 from django_backie.core.states import State
 
@@ -31,6 +32,16 @@ some_ids = st.lists(ids, min_size=1, max_size=3, unique=True)
 workers = st.sampled_from(WORKERS)
 # A job's unique key is always the same; what follows it is a window in milliseconds.
 UNIQUES = {"d": "e1", "e": "e1|4000", "f": "s1", "g": "s1|31000"}
+# Its limits are always the same, too.
+LIMITS = {
+    "b": "c1|1",
+    "c": "c1|2 r1|4000.000000|2",
+    "d": "c1|2",
+    "e": "r1|4000.000000|1",
+    "f": "c2|1 r2|0.300000|1",
+    "g": "c2|1",
+}
+LIMIT_KEYS = ["c1", "c2", "r1", "r2"]
 queue_names = st.sampled_from(QUEUES)
 priorities = st.sampled_from([0, 0, 5, -5])
 modes = st.sampled_from([((), "all"), ((), "all"), (QUEUES, "only"), (QUEUES[:1], "only"), (QUEUES[:1], "all")])
@@ -54,8 +65,9 @@ rarely = st.sampled_from([False, False, False, True])
 
 
 def job(job_id: str, queue: str = "default", priority: int = 0, run_after: float | None = None) -> Packed:
-    """Return a job, with its unique key if it has one."""
-    return support.job(job_id, queue, priority, run_after, unique=UNIQUES.get(job_id, ""))
+    """Return a job, with its unique key and its limits if it has any."""
+    found = {"unique": UNIQUES.get(job_id, ""), "limits": LIMITS.get(job_id, "")}
+    return support.job(job_id, queue, priority, run_after, **found)
 
 
 def plain(answer: Any) -> Any:
@@ -118,6 +130,14 @@ class Machine(RuleBasedStateMachine):
 
     # What is paused most of the time is seldom worked on.
     resume, resume_again = rule(queue=queue_names)(_resume), rule(queue=queue_names)(_resume)
+
+    @rule(limits=st.sampled_from([["1"], ["2"], ["1", "2"]]), seconds=st.sampled_from([0.001, 4.0, 31.0]))
+    def hold(self, limits: list[str], seconds: float) -> None:
+        self.both("hold", limits, seconds)
+
+    @rule(key=st.sampled_from(["r1", "r2"]), interval=st.sampled_from([0.0003, 4.0]), burst=st.integers(1, 3))
+    def take_token(self, key: str, interval: float, burst: int) -> None:
+        self.both("token", key, interval, burst)
 
     @rule(chosen=some_ids, queues=st.permutations(QUEUES), late=rarely)
     def move(self, chosen: list[str], queues: list[str], late: bool) -> None:
@@ -212,7 +232,7 @@ class Machine(RuleBasedStateMachine):
         ended: list[Ending] = []
         for number, late, ending, delay in chosen:
             _, lease = self.lease(number, late)
-            unique = codec.unique_of(lease.body)
+            unique = head.unique_of(lease.body)
             ended.append(Ending(lease.id, lease.token, *ending, delay, "why", NOTE, unique))
         self.turn(worker, ended, limit, *which)
 
@@ -338,6 +358,7 @@ class Machine(RuleBasedStateMachine):
         found += [until for _, until in self.model.keys.values()]
         found += [version + OVER for version in self.model.over.values()]
         found += [round(pause.until * 1000) for pause in self.model.pauses.values() if pause.until is not None]
+        found += [*self.model.looks.values(), *map(round, self.model.full.values()), *self.model.held_limits.values()]
         found += [last + 900, last + LEASE * 2 // 3]
         return sorted({moment for moment in found if moment >= self.model.now})
 
@@ -371,13 +392,22 @@ class Machine(RuleBasedStateMachine):
         ids = self.broker.client.hkeys(self.broker.keys["b"])
         keys: list[str] = []
         for snapshot in self.broker.inspect(ids).values():
-            key, record = codec.unique_of(snapshot.body).partition("|")[0], snapshot.record
+            key, record = head.unique_of(snapshot.body).partition("|")[0], snapshot.record
             has_started = record.first_started is not None or record.attempt > 0
             keys += [key] if key and not record.state.is_final and not (key[0] == "s" and has_started) else []
         assert len(keys) == len({*keys}), f"one of {keys} has two jobs"
 
     @invariant()
+    def no_more_jobs_of_a_key_run_than_may(self) -> None:
+        """Invariant I6; who reads this need not believe the reference."""
+        broker = self.broker
+        ids = [job_id for worker in WORKERS for job_id in broker.client.hkeys(broker.keys.held(worker))]
+        for key, most in (("c1", 2), ("c2", 1)):
+            running = [job_id for job_id in ids if LIMITS.get(job_id, "").startswith(key)]
+            assert len(running) <= most, f"{running} run, which are more than {most}"
+
+    @invariant()
     def they_look_alike(self) -> None:
-        found, expected = view(self.broker, QUEUES, WORKERS), self.model.view()
+        found, expected = view(self.broker, QUEUES, WORKERS, LIMIT_KEYS), self.model.view()
         for name, value in expected.items():
             assert found[name] == value, f"{name} are {found[name]}, not {value}"

@@ -7,12 +7,13 @@ clock is ``now``, which the tests move as they like.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django_backie.broker import replies
-from django_backie.broker.redis import MOST_UNMIRRORED, Restored, Shown
+from django_backie.broker.redis import MOST_UNMIRRORED
 from django_backie.broker.replies import (
     Answer,
     Arrival,
@@ -27,7 +28,8 @@ from django_backie.broker.replies import (
     Ticked,
     Turn,
 )
-from django_backie.core import codec
+from django_backie.broker.sent import Restored, Shown
+from django_backie.core import head
 from django_backie.core.job import Packed
 
 START = 1_790_000_000_000
@@ -35,6 +37,8 @@ LEASE = 15_000
 CRASH_DELAY = 30_000
 CRASH_LIMIT = 3
 ASIDE = 1000
+# How often one claim looks for more jobs; how long nobody looks for room where nothing was released.
+ROUNDS, PATIENCE = 20, 10_000
 TOMBSTONE = 3_600_000
 OVER = 600_000
 MOST_NOTES = 50
@@ -70,6 +74,8 @@ class Job:
     token: int = 0
     # What the worker's hold says: "0" taken, "1" begun (or suspected to be), "2" has killed two workers already.
     begun: str = "0"
+    # The key without room with which it waits.
+    parked_with: str | None = None
     # When the attempt began whose progress was shown last, and what was shown.
     shown: tuple[int | None, str] | None = None
 
@@ -92,7 +98,7 @@ class Job:
     @property
     def unique(self) -> tuple[str, int]:
         """Return the key that the job has to itself, and for how long in any case."""
-        key, _, window = codec.unique_of(self.body).partition("|")
+        key, _, window = head.unique_of(self.body).partition("|")
         return key, int(window or 0)
 
     @property
@@ -101,6 +107,15 @@ class Job:
         key, _ = self.unique
         has_started = self.first is not None or self.attempt > 0
         return bool(key) and not self.ended and not (key.startswith("s") and has_started)
+
+    @property
+    def limits(self) -> list[tuple[str, float, int]]:
+        """Return its limits: key, milliseconds for a token (0 of slots), how many at most."""
+        found = []
+        for part in head.limits_of(self.body).split():
+            key, *numbers = part.split("|")
+            found.append((key, float(numbers[0]) if len(numbers) > 1 else 0.0, int(numbers[-1])))
+        return found
 
     def turn_away(self, holder: str, now: int) -> None:
         self.state, self.reason, self.finished, self.due = "C", f"duplicate of {holder}", now, None
@@ -163,6 +178,13 @@ class Reference:
         self.pauses: dict[str, Pause] = {}
         # Unique key -> the job that has it, and until when in any case.
         self.keys: dict[str, tuple[str, int]] = {}
+        # Job -> key of its slot; key -> when its bucket is full again; limit -> until when nothing starts.
+        self.slots: dict[str, str] = {}
+        self.full: dict[str, float] = {}
+        self.held_limits: dict[str, int] = {}
+        # Key -> places of jobs that were parked with it, some of which may be elsewhere by now; when to look for room.
+        self.lines: dict[str, dict[str, tuple[int, int]]] = {}
+        self.looks: dict[str, int] = {}
 
     # --- what callers do ---
 
@@ -205,7 +227,7 @@ class Reference:
                 job.due, job.reason = self.now, reason
                 self._write(job)
                 return "ASKED"
-            job.keeps_place, job.aside, job.reason = False, None, reason
+            job.keeps_place, job.aside, job.reason, job.parked_with = False, None, reason, None
             job.give_up(self.now)
             self._write(job)
             self._give_up_key(job)
@@ -297,6 +319,7 @@ class Reference:
                 self._give_up_key(self.jobs[job_id])
             self._remove(job_id)
             self.tombstones[job_id] = self.now + TOMBSTONE
+        self._release(ids)
         return count
 
     def drop(self, versions: Mapping[str, int]) -> int:
@@ -304,6 +327,7 @@ class Reference:
         old = [job for job in self.jobs.values() if job.id in versions and job.version < versions[job.id]]
         for job in old:
             self._remove(job.id)
+        self._release([job.id for job in old])
         return len(old)
 
     # --- what workers do ---
@@ -330,6 +354,7 @@ class Reference:
         for ending in endings:
             answers.append("DUP" if ending.id in over else self._end(worker, ending))
             over |= {ending.id} if answers[-1] == "OK" else set()
+        self._release([*over])
         for ending in endings:
             if ending.unique:
                 self._forget_if_void(ending.unique.partition("|")[0])
@@ -346,7 +371,7 @@ class Reference:
             self._promote()
             leases = self._claim(worker, limit, served, strict=mode == "only")
             self._pass_on(served)
-        waiting = [due - self.now for due, _, _ in self._waiting()]
+        waiting = [due - self.now for due in [*(due for due, _, _ in self._waiting()), *self.looks.values()]]
         next_due = 0.2 if slow else max(0, min(waiting)) / 1000 if waiting else None
         return Turn(False, answers, leases, len(self._held_by(worker)), next_due, slow)
 
@@ -379,12 +404,30 @@ class Reference:
         line = [job for jobs in by_queue for job in jobs]
         if not strict:
             line.sort(key=lambda job: job.place)
-        dangerous = any(job.begun == "2" for job in self._held_by(worker))
+        leases: list[Lease] = []
+        without: dict[str, int] = {}
+        wanted = limit
+        for _ in range(ROUNDS):
+            part, line = line[:wanted], line[wanted:]
+            found = self._claim_part(worker, part, without)
+            leases += found
+            parked = sum(job.parked_with is not None for job in part)
+            if len(part) < wanted or parked == 0:
+                break
+            wanted = parked
+        return leases
+
+    def _claim_part(self, worker: str, part: Sequence[Job], without: dict[str, int]) -> list[Lease]:
         leases = []
-        for job in line[:limit]:
+        dangerous = any(job.begun == "2" for job in self._held_by(worker))
+        for job in part:
+            if key := self._key_without_room(job, without):
+                self._park(job, key, without[key])
+                continue
             if job.crashes >= 2 and dangerous:
                 job.aside, job.keeps_place = self.now + ASIDE, True
                 continue
+            self._take_room(job)
             dangerous |= job.crashes >= 2
             suspect = job.crashes == 1 or job.reason == "recovered"
             job.begun = "2" if job.crashes >= 2 else "1" if suspect else "0"
@@ -451,6 +494,8 @@ class Reference:
         self.over = {job_id: version for job_id, version in self.over.items() if abs(version - self.now) < OVER}
         for key in [*self.keys]:
             self._forget_if_void(key)
+        self.full = {key: full for key, full in self.full.items() if full > self.now}
+        self.held_limits = {name: until for name, until in self.held_limits.items() if until > self.now}
         asked, self.askings = self.askings, {name: at for name, at in self.askings.items() if name in self.leases}
         return Ticked(len(late), taken, promoted, asked)
 
@@ -497,6 +542,17 @@ class Reference:
     def keep(self, identity: str) -> None:
         self.epoch = identity
 
+    def hold(self, limits: Sequence[str], seconds: float) -> None:
+        for name in limits:
+            self.held_limits[name] = max(self.held_limits.get(name, 0), self.now + round(seconds * 1000))
+
+    def token(self, key: str, interval: float, burst: int) -> float:
+        left, look = self._room(key, interval * 1000, burst)
+        if left < 1:
+            return max(1, look - self.now) / 1000
+        self._take_token(key, interval * 1000)
+        return 0.0
+
     def holders(self, keys: Sequence[str]) -> list[str]:
         return [self._holder_of(key) or "" for key in keys]
 
@@ -540,6 +596,7 @@ class Reference:
                 self._wake(job.queue)
             self._write(job)
         self._forget(worker)
+        self._release([job.id for job in held])
         return len(held)
 
     def _charge(self, job: Job) -> None:
@@ -561,7 +618,75 @@ class Reference:
             job.state = "Q"
             self._wake(job.queue)
 
+    def _room(self, key: str, interval: float, most: int) -> tuple[int, int]:
+        """Return how many jobs of a key may start, and when to look again should that be too few."""
+        held = self.held_limits.get(key[1:], 0)
+        if held > self.now:
+            return 0, held
+        if key.startswith("c"):
+            return most - [*self.slots.values()].count(key), self.now + PATIENCE
+        full = max(self.full.get(key, 0.0), float(self.now))
+        left = math.floor(most - (full - self.now) / interval + 1e-6)
+        after = full + max(left, 0) * interval
+        return left, max(math.ceil(after - (most - 1) * interval - 1e-6), self.now + 1)
+
+    def _key_without_room(self, job: Job, without: dict[str, int]) -> str | None:
+        for key, interval, most in job.limits:
+            if key not in without:
+                left, look = self._room(key, interval, most)
+                if left < 1:
+                    without[key] = look
+            if key in without:
+                return key
+        return None
+
+    def _take_room(self, job: Job) -> None:
+        for key, interval, _ in job.limits:
+            if key.startswith("c"):
+                self.slots[job.id] = key
+            else:
+                self._take_token(key, interval)
+
+    def _take_token(self, key: str, interval: float) -> None:
+        self.full[key] = float(f"{max(self.full.get(key, 0.0), float(self.now)) + interval:.3f}")
+
+    def _park(self, job: Job, key: str, look: int) -> None:
+        job.parked_with = key
+        self.lines.setdefault(key, {})[job.id] = job.place
+        self.looks.setdefault(key, look)
+
+    def _let_in(self, key: str, most: int | None) -> None:
+        """Make parked jobs ready at their places: ``most``, or where nobody knows, as many as there is room for."""
+        left: int | None = None
+        look = self.now
+        line = self.lines.get(key, {})
+        for job_id in sorted(line, key=lambda name: (line[name], name)):
+            job = self.jobs.get(job_id)
+            if job and job.parked_with == key:
+                if left is None:
+                    limit = next(limit for limit in job.limits if limit[0] == key)
+                    left, look = self._room(*limit)
+                    left = left if most is None else min(left, most)
+                if left < 1:
+                    break
+                left -= 1
+                job.parked_with = None
+                self._wake(job.queue)
+            del line[job_id]
+        if not line:
+            self.lines.pop(key, None)
+            self.looks.pop(key, None)
+        elif most is None:
+            self.looks[key] = look
+
+    def _release(self, ids: Sequence[str]) -> None:
+        freed = [self.slots.pop(job_id) for job_id in ids if job_id in self.slots]
+        for key in {*freed}:
+            self._let_in(key, freed.count(key))
+
     def _promote(self) -> int:
+        for key in [key for key, look in self.looks.items() if look <= self.now]:
+            self._let_in(key, None)
         due = [job for when, _, job in self._waiting() if when <= self.now]
         for job in due:
             if job.keeps_place:
@@ -618,7 +743,8 @@ class Reference:
         return pause.until is not None and round(pause.until * 1000) <= self.now
 
     def _ready(self, queue: str) -> list[Job]:
-        ready = [job for job in self.jobs.values() if job.state == "Q" and job.queue == queue and job.aside is None]
+        ready = [job for job in self.jobs.values() if job.state == "Q" and job.queue == queue]
+        ready = [job for job in ready if job.aside is None and job.parked_with is None]
         return sorted(ready, key=lambda job: job.place)
 
     def _waiting(self) -> list[tuple[int, str, Job]]:
@@ -655,6 +781,15 @@ class Reference:
             "epoch": self.epoch,
             "pauses": {queue: replies.pause(pause.text()) for queue, pause in self.pauses.items()},
             "keys": self.keys,
+            "slots": self.slots,
+            "slots by key": {
+                key: {name for name in self.slots if self.slots[name] == key} for key in self.slots.values()
+            },
+            "buckets": self.full,
+            "held limits": self.held_limits,
+            "parked": {job.id: job.parked_with for job in self.jobs.values() if job.parked_with},
+            "lines": {key: {*line} for key, line in self.lines.items()},
+            "looks": self.looks,
         }
 
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from django_backie.broker.listener import Listener
-from django_backie.broker.redis import Restored
 from django_backie.broker.replies import Arrival, Ending, Lease, Pause, Ticked
+from django_backie.broker.sent import Restored
 from django_backie.core.job import Job, Packed
 from django_backie.core.options import Options
 from django_backie.core.outcome import Failed, Failure, Interrupted, Postponed, decide

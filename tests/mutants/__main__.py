@@ -29,6 +29,7 @@ LONGEST = 900
 # Where a mistake in what several scripts include is likely to be noticed.
 LIKELY = {
     "claim": ["turn", "bury"],
+    "limits": ["limits", "token", "hold"],
     "mark": ["take", "settle"],
     "paused": ["pause", "resume"],
     "place": ["enqueue", "settle", "restore"],
@@ -151,7 +152,8 @@ def rounds(mutant: Mutant) -> list[list[str]]:
     """Return the test files in three rounds: the likely ones, the quick ones, the slow ones."""
     stem = Path(mutant.file).stem
     words = ["full_memory"] if mutant.name.endswith("-memory") else LIKELY.get(stem, [stem])
-    likely = [f"tests/broker/test_{'unique' if '-key' in mutant.name else word}.py" for word in words]
+    words = [policy for mark, policy in (("-key", "unique"), ("-limit", "limits")) if mark in mutant.name] or words
+    likely = [f"tests/broker/test_{word}.py" for word in words]
     return [
         likely,
         [name for name in quick_files() if name not in likely],

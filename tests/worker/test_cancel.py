@@ -288,7 +288,7 @@ def test_the_parent_tells_only_the_children_whose_jobs_were_asked(backend: Any) 
 
 
 def context(hold: Any) -> TaskContext:
-    return TaskContext(task_result=None, hold=hold)
+    return TaskContext(task_result=None, held=hold)
 
 
 def test_the_context_of_a_job_that_nobody_wants_cancelled() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from django_backie import compat, outbox
-from django_backie.broker.redis import Shown
+from django_backie.broker.sent import Shown
 from django_backie.core.progress import Reported
 from django_backie.core.states import State
 from django_backie.exceptions import BrokerUnavailable

@@ -1,5 +1,5 @@
 -- Cancel waiting jobs, and ask running ones to end.
--- keys: b h s f a
+-- keys: b h s f a lw
 -- args: prefix reason keep keep_failed
 -- include: time mark record place unique
 -- The rest: ids.
@@ -37,6 +37,7 @@ for at = first, #ARGV do
   else
     redis.call('ZREM', s, id)
     redis.call('HDEL', f, id)
+    redis.call('HDEL', lw, id)
     redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)
     record.reason = reason
     give_up(record, now)

@@ -1,5 +1,5 @@
 -- Put right what half of a script has left.
--- keys: b h s f d w x
+-- keys: b h s f d w x lw la
 -- args: prefix keep keep_failed
 -- include: time mark record place
 -- The rest: ids.
@@ -18,13 +18,22 @@ local function leave_places(key, id)
   redis.call('ZREM', key, id)
   redis.call('ZREM', s, id)
   redis.call('HDEL', f, id)
+  redis.call('HDEL', lw, id)
+end
+
+local function is_parked(id, record)
+  local key = string.match(redis.call('HGET', lw, id) or '', '^[^|]*')
+  local is_there = key ~= '' and record.state == 'Q' and redis.call('ZSCORE', prefix .. 'lp:' .. key, id)
+  if is_there then redis.call('ZADD', la, 'NX', whole(now), key) end
+  return is_there
 end
 
 -- Puts a job where its record says that it is; tells whether it was elsewhere.
 local function put_right(id, body, record)
   local key = prefix .. 'q:' .. (head_of(body))
   local is_ready, is_waiting = redis.call('ZSCORE', key, id), redis.call('ZSCORE', s, id)
-  local is_placed = is_ready or is_waiting
+  local is_put_by = is_parked(id, record)
+  local is_placed = is_ready or is_waiting or is_put_by
   if record.state == 'R' and not is_held(id, record.worker) then
     redis.call('HDEL', prefix .. 'w:' .. record.worker, id)
     record.attempt = record.attempt - 1
@@ -38,9 +47,10 @@ local function put_right(id, body, record)
   elseif record.state == 'R' or record.state == 'B' or ended[record.state] then
     leave_places(key, id)
     return is_placed
-  elseif is_ready and (is_waiting or record.state ~= 'Q') then
+  elseif is_ready and (is_waiting or is_put_by or record.state ~= 'Q') then
     redis.call('ZREM', s, id)
     redis.call('HDEL', f, id)
+    redis.call('HDEL', lw, id)
     record.state, record.due = 'Q', ''
   elseif is_placed then
     return false

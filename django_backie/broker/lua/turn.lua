@@ -1,7 +1,7 @@
 -- End attempts and take new jobs in one round trip: a busy worker needs nothing else.
--- keys: w s ws
+-- keys: w s ws la
 -- args: prefix worker limit mode queue_count item_count most_unmirrored keep keep_failed
--- include: time mark record place promote settle paused claim unique
+-- include: time mark record place limits promote settle paused claim unique
 -- The rest: the queues (to serve in order when mode is "only", to leave out when it is "all"), then seven arguments
 -- for each ended attempt (include/settle.lua), then the unique keys of jobs that have ended.
 -- Answers: "OK", "FENCED", or "SLOW" (no jobs, the mirror must catch up first), answers per attempt, jobs
@@ -29,11 +29,13 @@ local jobs = {}
 local is_slow = wanted > 0 and redis.call('ZCARD', prefix .. 'd') > tonumber(most_unmirrored)
 if wanted > 0 and not is_slow then
   promote(prefix, now, 200)
-  local served, found
-  jobs, served, found = claim(prefix, worker, now, wanted, mode, queues)
+  local served, is_more
+  jobs, served, is_more = claim(prefix, worker, now, wanted, mode, queues)
   -- What is left wakes the next idle worker: one marker wakes one worker, who passes it on.
-  if found == wanted then pass_on(prefix, served) end
+  if is_more then pass_on(prefix, served) end
 end
 local next_due = redis.call('ZRANGE', s, 0, 0, 'WITHSCORES')
-local wait = is_slow and 200 or next_due[2] and math.max(0, tonumber(next_due[2]) - now) or -1
+local next_look = redis.call('ZRANGE', la, 0, 0, 'WITHSCORES')
+local soonest = math.min(tonumber(next_due[2] or math.huge), tonumber(next_look[2] or math.huge))
+local wait = is_slow and 200 or soonest < math.huge and math.max(0, soonest - now) or -1
 return {is_slow and 'SLOW' or 'OK', answers, jobs, redis.call('HLEN', prefix .. 'w:' .. worker), wait}

@@ -73,8 +73,8 @@ local function queues_of(prefix, now, mode, given)
   return queues
 end
 
--- How long a job waits aside that this worker may not take now, in ms.
-local aside = 1000
+-- How long a job waits aside that this worker may not take now, in ms; how often one claim looks for more jobs.
+local aside, most_rounds = 1000, 20
 
 -- A job that has already killed two workers decides at its next try. No worker holds two of those, lest an innocent one
 -- be buried for the crash of the other.
@@ -106,8 +106,9 @@ end
 
 -- Answers a flat list: id, token, attempt, crashes, body, first started, history for each job. The token is the version
 -- that the claim gives to the record: no other claim of this job, by whomever, ever has the same.
-local function claim(prefix, worker, now, limit, mode, given)
-  local queues = queues_of(prefix, now, mode, given)
+-- `without` has the keys that have no room (include/limits.lua). Answers besides how many jobs were popped, and how
+-- many of those were parked.
+local function claim_from(prefix, worker, now, limit, mode, queues, without)
   local ids, places = {}, {}
   local function take(id, score, queue)
     ids[#ids + 1] = id
@@ -119,19 +120,27 @@ local function claim(prefix, worker, now, limit, mode, given)
     pop_in_order(prefix, queues, limit, take)
   end
   local bodies, records = fetch(prefix .. 'b', ids), fetch(prefix .. 'h', ids)
-  local answer, holds, written, marked, taken = {}, {}, {}, {}, {}
+  local answer, holds, written, marked, taken, parked = {}, {}, {}, {}, {}, 0
   -- Most jobs have never been tried: their records are all the same.
   local fresh = claimed(false, worker, now)
   for index, id in ipairs(ids) do
-    local new = fresh
+    local new, body = fresh, bodies[index]
     if records[index] then new = claimed(records[index], worker, now) end
-    if not bodies[index] or not new then
+    -- A newline right after the version: without flags a job has no limits.
+    local limits = new and body and string.byte(body, 2) ~= 10 and limits_of(body)
+    local key, look
+    if limits then key, look = key_without_room(prefix, limits, now, without) end
+    if not body or not new then
       -- It was erased, or is elsewhere.
+    elseif key then
+      parked = parked + 1
+      park(prefix, id, key, look, places[index])
     elseif not may_take(prefix, worker, new.record, taken) then
       -- It waits aside for a moment, lest those behind it wait, and comes back to its own place.
       redis.call('ZADD', prefix .. 's', whole(now + aside), id)
       redis.call('HSET', prefix .. 'f', id, places[index].score .. '|' .. places[index].queue)
     else
+      if limits then take_room(prefix, id, limits, now) end
       local record, token = new.record, new.token
       holds[#holds + 1] = id
       holds[#holds + 1] = table.concat({token, new.suspect, places[index].score, places[index].queue}, '|')
@@ -139,7 +148,7 @@ local function claim(prefix, worker, now, limit, mode, given)
       written[#written + 1] = new.text
       marked[#marked + 1] = token
       marked[#marked + 1] = id
-      for _, value in ipairs({id, token, record.attempt, record.crashes, bodies[index], record.first, record.history}) do
+      for _, value in ipairs({id, token, record.attempt, record.crashes, body, record.first, record.history}) do
         answer[#answer + 1] = value
       end
     end
@@ -147,5 +156,23 @@ local function claim(prefix, worker, now, limit, mode, given)
   call_in_chunks('HSET', prefix .. 'w:' .. worker, holds, 500)
   call_in_chunks('HSET', prefix .. 'h', written, 500)
   mark(prefix, marked)
-  return answer, queues, #ids
+  return answer, #ids, parked
+end
+
+-- A part at a time, as long as jobs are parked in place of those wanted; what is left to pop wakes a worker again.
+local function claim(prefix, worker, now, limit, mode, given)
+  local queues, without = queues_of(prefix, now, mode, given), {}
+  local answer, wanted = {}, limit
+  for _ = 1, most_rounds do
+    local found, popped, parked = claim_from(prefix, worker, now, wanted, mode, queues, without)
+    if #answer == 0 then
+      answer = found
+    else
+      for _, value in ipairs(found) do answer[#answer + 1] = value end
+    end
+    if popped < wanted then return answer, queues, false end
+    if parked == 0 then break end
+    wanted = parked
+  end
+  return answer, queues, true
 end

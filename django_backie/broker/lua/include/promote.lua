@@ -1,5 +1,6 @@
 -- Move due jobs from the waiting room to their queues, at most `limit`; their records say ready.
 local function promote(prefix, now, limit)
+  let_in_where_due(prefix, now)
   local due = redis.call('ZRANGEBYSCORE', prefix .. 's', '-inf', whole(now), 'LIMIT', 0, limit)
   if #due == 0 then return 0 end
   call_in_chunks('ZREM', prefix .. 's', due, 500)

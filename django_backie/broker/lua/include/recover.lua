@@ -46,9 +46,10 @@ end
 -- has probably been killed for its slowness: none of its jobs is charged.
 local function recover(prefix, worker, now, begun)
   if redis.call('SREM', prefix .. 'ws', worker) == 1 then begun = {} end
-  local held = redis.call('HGETALL', prefix .. 'w:' .. worker)
+  local held, ids = redis.call('HGETALL', prefix .. 'w:' .. worker), {}
   for at = 1, #held, 2 do
     local id = held[at]
+    ids[#ids + 1] = id
     local _, started, score, queue = string.match(held[at + 1], '^(%d+)|(%d)|(-?%d+)|(.*)$')
     local record = parse(redis.call('HGET', prefix .. 'h', id))
     if record.worker == worker and record.state == 'R' then
@@ -67,5 +68,6 @@ local function recover(prefix, worker, now, begun)
   redis.call('DEL', prefix .. 'w:' .. worker)
   redis.call('ZREM', prefix .. 'w', worker)
   redis.call('HDEL', prefix .. 'wi', worker)
+  release(prefix, ids, now)
   return #held / 2
 end

@@ -89,6 +89,7 @@ local function settle(prefix, worker, now, items)
   end
   call_in_chunks('HDEL', prefix .. 'w:' .. worker, released, 500)
   mark(prefix, marked)
+  release(prefix, released, now)
   return answers
 end
 

@@ -62,6 +62,11 @@ class View:
         return Counter(ended.job for ended in self.facts.ended if ended.outcome == "succeeded")
 
     @cached_property
+    def accepted(self) -> frozenset[tuple[str, int]]:
+        """Return job and number of the successful attempts that the table has."""
+        return frozenset((ended.job, ended.number) for ended in self.facts.ended if ended.outcome == "succeeded")
+
+    @cached_property
     def counted(self) -> Counter[str]:
         """Return how many attempts of each job have ended and count: one that was lost with its worker does not."""
         return Counter(ended.job for ended in self.facts.ended if ended.outcome != LOST)
@@ -183,6 +188,28 @@ def _i4(view: View) -> Iterator[Violation]:
             yield Violation("I4", job, expected, f"{view.successes[job]}")
 
 
+def _i6(view: View) -> Iterator[Violation]:
+    for name, kind in KINDS.items():
+        if kind.most is None:
+            continue
+        runs = [run for order in view.facts.orders if order.kind == name for run in _leased(view, order.job)]
+        moments = sorted(
+            [(run.started, 1, run.job) for run in runs] + [(run.ended or 0.0, -1, run.job) for run in runs]
+        )
+        at_once = 0
+        for _, change, job in moments:
+            at_once += change
+            if at_once > kind.most:
+                yield Violation("I6", job, f"at most {kind.most} {name} job(s) at once", f"{at_once}")
+
+
+def _leased(view: View, job: str) -> list[Execution]:
+    """Return the runs of a job that surely had a lease all the time, for their end was accepted."""
+    runs = view.executions.get(job, [])
+    numbers = Counter(run.attempt for run in runs)
+    return [run for run in runs if run.ended and (job, run.attempt) in view.accepted and numbers[run.attempt] == 1]
+
+
 def _i7(view: View) -> Iterator[Violation]:
     quiet = view.facts.quiet
     for job in quiet.marked:
@@ -241,8 +268,8 @@ INVARIANTS = (
     Invariant("I2", "what is rolled back never runs", _i2),
     Invariant("I3", "attempts and crashes stay within their limits", _i3),
     Invariant("I4", "at most one completion of a job is accepted", _i4),
-    Invariant("I5", "a unique key has at most one live job", absent="no unique keys yet"),
-    Invariant("I6", "a concurrency limit holds at every instant", absent="no concurrency limits yet"),
+    Invariant("I5", "a unique key has at most one live job", absent="no unique jobs in campaigns yet"),
+    Invariant("I6", "a concurrency limit holds at every instant", _i6),
     Invariant("I7", "the job table agrees with Redis 5 s after the last job", _i7),
     Invariant("I8", "nothing is left behind in Redis", _i8),
     Invariant("I9", "effects of atomic jobs have happened exactly once", _i9),

@@ -11,7 +11,8 @@ SUCCESSFUL, FAILED = "SUCCESSFUL", "FAILED"
 class Kind:
     """A kind of job: its task, how often it comes among the others, and what must become of it.
 
-    ``children`` is the number of jobs that it enqueues when it succeeds, where that number is promised.
+    ``children`` is the number of jobs that it enqueues when it succeeds, where that number is promised; ``most`` is how
+    many may run at once, where that is limited.
     """
 
     name: str
@@ -19,6 +20,7 @@ class Kind:
     ends: str = SUCCESSFUL
     atomic: bool = False
     children: int | None = None
+    most: int | None = None
 
 
 KINDS = {
@@ -33,6 +35,7 @@ KINDS = {
         Kind("chain", 6),
         Kind("effect", 16, atomic=True),
         Kind("link", 6, atomic=True, children=1),
+        Kind("limited", 6, most=3),
         Kind("poison", 0, ends=FAILED),
     )
 }

@@ -82,5 +82,6 @@ _CALLS: dict[str, Callable[[random.Random], tuple[Any, tuple[Any, ...]]]] = {
     "chain": lambda dice: (tasks.chain, ()),
     "effect": lambda dice: (tasks.effect, ()),
     "link": lambda dice: (tasks.link, ()),
+    "limited": lambda dice: (tasks.limited, (round(dice.uniform(0.01, 0.1), 2),)),
     "poison": lambda dice: (tasks.poison, ()),
 }

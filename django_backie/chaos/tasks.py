@@ -14,6 +14,7 @@ from django.db import connection, transaction
 from ..decorator import task
 from . import executions, tables
 from .facts import Order
+from .kinds import KINDS
 from .layout import Layout
 
 _EXECUTIONS = Layout.read().executions
@@ -62,6 +63,13 @@ def hopeless(context: Any) -> None:
     with _recorded(context):
         msg = "as always"
         raise RuntimeError(msg)
+
+
+@task(takes_context=True, concurrency=KINDS["limited"].most or 1, rate_limit="100/s")
+def limited(context: Any, seconds: float) -> None:
+    """Take a moment, of which few at once may have one."""
+    with _recorded(context):
+        time.sleep(seconds)
 
 
 @task(takes_context=True)

@@ -37,7 +37,7 @@ def test_facts_in_which_all_went_well_break_nothing() -> None:
 
 def test_every_invariant_is_judged_or_says_why_not() -> None:
     assert [invariant.name for invariant in checker.INVARIANTS] == [f"I{number}" for number in range(1, 11)]
-    assert {i.name for i in checker.INVARIANTS if i.judge is None} == {"I5", "I6", "I10"}
+    assert {i.name for i in checker.INVARIANTS if i.judge is None} == {"I5", "I10"}
     assert all((invariant.judge is None) == bool(invariant.absent) for invariant in checker.INVARIANTS)
 
 
@@ -186,6 +186,48 @@ def test_a_completion_of_a_failed_job_is_reported() -> None:
     facts = replace(facts, ended=(*facts.ended, Ended(HOPELESS, 2, "succeeded")))
 
     assert broken(facts) == {"I4": {HOPELESS}}
+
+
+# --- I6: a concurrency limit holds
+
+
+def limited_facts(*runs: tuple[float, float | None], accepted: bool = True) -> Facts:
+    """Return facts of limited jobs with these runs, one each."""
+    facts = good_facts()
+    jobs = [f"01a20424-0000-7000-8000-00000000{number:04}" for number in range(len(runs))]
+    return replace(
+        facts,
+        orders=(*facts.orders, *(Order(job, "limited") for job in jobs)),
+        rows=(*facts.rows, *(Row(job, "SUCCESSFUL") for job in jobs)),
+        ended=(*facts.ended, *(Ended(job, 1, "succeeded") for job in jobs if accepted)),
+        executions=(
+            *facts.executions,
+            *(Execution(job, 1, 100, *run, run[1] is not None) for job, run in zip(jobs, runs, strict=True)),
+        ),
+    )
+
+
+def test_three_limited_jobs_may_run_at_once() -> None:
+    assert broken(limited_facts((1.0, 2.0), (1.1, 2.1), (1.2, 2.2), (2.0, 3.0))) == {}
+
+
+def test_a_fourth_that_begins_before_one_has_ended_is_reported() -> None:
+    (violation,) = checker.check(limited_facts((1.0, 2.0), (1.1, 2.1), (1.2, 2.2), (1.99, 3.0)))
+
+    assert (violation.invariant, violation.job[-4:]) == ("I6", "0003")
+    assert (violation.expected, violation.found) == ("at most 3 limited job(s) at once", "4")
+
+
+def test_a_run_whose_end_was_not_accepted_had_perhaps_no_lease() -> None:
+    assert "I6" not in broken(limited_facts(*[(1.0, 2.0)] * 4, accepted=False))
+
+
+def test_a_run_of_an_attempt_that_ran_twice_had_perhaps_no_lease() -> None:
+    facts = limited_facts(*[(1.0, 2.0)] * 4)
+    twice = replace(facts, executions=(*facts.executions, facts.executions[-1]))
+
+    assert "I6" in broken(facts)
+    assert "I6" not in broken(twice)
 
 
 # --- I7: the mirror

@@ -79,7 +79,7 @@ def test_faults_are_counted_by_kind_and_explained() -> None:
 def test_invariants_of_features_that_do_not_exist_say_so() -> None:
     lines = text(report_of(good_facts())).splitlines()
 
-    assert "  I5  -           a unique key has at most one live job (not applicable: no unique keys yet)" in lines
+    assert "  I5  -           a unique key has at most one live job (not applicable: no unique jobs in campaigns yet)" in lines
 
 
 def test_the_json_has_the_documented_keys() -> None:
@@ -109,7 +109,7 @@ def test_the_json_has_the_documented_keys() -> None:
     assert found["passed"] is True
     assert found["faults_struck"] == {"kill-child": 2, "flushall": 1}
     assert found["invariants"]["I1"] == "ok"
-    assert found["invariants"]["I5"] == "no unique keys yet"
+    assert found["invariants"]["I5"] == "no unique jobs in campaigns yet"
 
 
 def test_a_long_list_of_violations_is_cut_in_the_text_and_whole_in_the_json() -> None:

@@ -16,6 +16,8 @@ FINAL = {SUCCESSFUL, FAILED, "CANCELLED"}
 CRASH_CAP = 3
 LOST = "lost"
 KILLED = "killed its worker"
+# Who has a slot of a limit, or waits for one.
+_SLOTS = tuple(f"{NAMESPACE}:{{0}}:{name}" for name in ("lj", "lw", "ls:"))
 # Seconds in which a crash reaches the database while both are there.
 MOMENT = 1.5
 
@@ -227,6 +229,8 @@ def _i8(view: View) -> Iterator[Violation]:
     known = re.compile("|".join(view.facts.known_keys))
     prefix = f"{NAMESPACE}:{{0}}:"
     for key in over.keys:
+        if key.startswith(_SLOTS):
+            yield Violation("I8", "", "no slot and nothing parked after the workers' stop", key)
         if not key.startswith(prefix) or not known.fullmatch(key.removeprefix(prefix)):
             yield Violation("I8", "", "only keys that the package declares", key)
     for job in over.held:

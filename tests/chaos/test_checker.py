@@ -264,6 +264,14 @@ def test_what_is_left_in_redis_is_reported(left: Remains, job: str) -> None:
     assert broken(replace(good_facts(), over=left)) == {"I8": {job}}
 
 
+def test_a_slot_that_is_left_behind_is_reported() -> None:
+    facts = replace(good_facts(), known_keys=(*good_facts().known_keys, "lj", "ls:.+"))
+    over = replace(facts.over, keys=(*facts.over.keys, "chaos:{0}:lj", "chaos:{0}:ls:c1"))
+
+    left = [violation.found for violation in checker.check(replace(facts, over=over))]
+    assert left == ["chaos:{0}:lj", "chaos:{0}:ls:c1"]
+
+
 # --- I9: exactly once
 
 

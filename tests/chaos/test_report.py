@@ -79,7 +79,10 @@ def test_faults_are_counted_by_kind_and_explained() -> None:
 def test_invariants_of_features_that_do_not_exist_say_so() -> None:
     lines = text(report_of(good_facts())).splitlines()
 
-    assert "  I5  -           a unique key has at most one live job (not applicable: no unique jobs in campaigns yet)" in lines
+    assert (
+        "  I5  -           a unique key has at most one live job (not applicable: no unique jobs in campaigns yet)"
+        in lines
+    )
 
 
 def test_the_json_has_the_documented_keys() -> None:

@@ -13,9 +13,13 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from .. import compat
+from ..broker import inspect
 from ..core.cancellation import wish_of
 from ..core.states import State
+from ..exceptions import BackieError
 from ..models import Attempt, Job
+from ..moments import moment
 from . import badges, display, progress, timeline, timing, values
 from .columns import planned_tag
 
@@ -124,9 +128,27 @@ def notice(job: Job) -> str:
     if (wish := wish_of(job.state, job.reason)) is not None:
         asked = _("This job was asked to end: %(reason)s") % {"reason": wish}
         return asked if wish else _("This job was asked to end.")
+    if job.state == State.READY:
+        return _waiting(job)
     if job.state == State.CANCELLED and job.reason:
         return _("This job was cancelled: %(reason)s") % {"reason": job.reason}
     return job.reason
+
+
+def _waiting(job: Job) -> str:
+    """Return why a job that is ready does not start; Redis is asked, for no row says it."""
+    try:
+        found = inspect.waits_for(compat.get_backend(job.backend).broker, str(job.pk))
+    except (BackieError, compat.InvalidTaskBackend, AttributeError):
+        return ""
+    if found is None:
+        return ""
+    if found.held_until is not None:
+        until = moment(found.held_until)
+        return _("This job waits: its limit is held until %(time)s.") % {"time": display.exact(until)}
+    if found.what == "slot":
+        return _("This job waits for a slot: as many jobs of its concurrency limit run as may.")
+    return _("This job waits for its rate limit.")
 
 
 def legend(life: Sequence[timeline.Span]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import replies
 from .connection import translated
@@ -62,6 +62,33 @@ def unfinished(broker: RedisBroker, queues: list[str] | None = None) -> int:
         for worker in workers:
             pipe.hlen(broker.keys.held(worker))
         return ready + sum(map(int, pipe.execute() if workers else []))
+
+
+class Waiting(NamedTuple):
+    """What a job waits for: ``"slot"`` or ``"token"``; and until when its limit is held, in seconds, if it is."""
+
+    what: str
+    held_until: float | None = None
+
+
+def parked(broker: RedisBroker) -> int:
+    """Return how many jobs wait for room under a limit."""
+    with translated(broker.config.url):
+        return int(broker.client.hlen(broker.keys["lw"]))
+
+
+def waits_for(broker: RedisBroker, job_id: str) -> Waiting | None:
+    """Return what keeps a ready job from being started, or None where no limit does."""
+    with translated(broker.config.url):
+        key = str(broker.client.hget(broker.keys["lw"], job_id) or "").partition("|")[0]
+        if not key:
+            return None
+        pipe = broker.client.pipeline(transaction=False)
+        pipe.zscore(broker.keys["lh"], key[1:])
+        pipe.time()
+        until, (seconds, micros) = pipe.execute()
+    is_held = until is not None and until / 1000 > seconds + micros / 1e6
+    return Waiting("slot" if key.startswith("c") else "token", until / 1000 if is_held else None)
 
 
 def marked(broker: RedisBroker) -> int:

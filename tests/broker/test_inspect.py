@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from django_backie.broker import inspect
@@ -52,6 +54,24 @@ def test_looking_changes_nothing(broker: RedisBroker) -> None:
     broker.inspect(["a", "b", "gone"])
 
     assert broker.take(10) == before
+
+
+def test_what_waits_for_room_is_counted_and_tells_for_what(broker: RedisBroker) -> None:
+    slow = "r2|3600000.000000|1"
+    limits = {"a": "c1|1", "b": "c1|1", "c": slow, "d": slow, "e": "c3|1"}
+    broker.enqueue([job(job_id, limits=text) for job_id, text in limits.items()])
+    broker.hold(["3"], HOUR)
+    assert inspect.parked(broker) == 0
+    claim(broker, 5)
+
+    assert inspect.parked(broker) == 3
+    found = {job_id: inspect.waits_for(broker, job_id) for job_id in "abcde"}
+    assert (found["a"], found["c"]) == (None, None)
+    assert (found["b"], found["d"]) == (inspect.Waiting("slot"), inspect.Waiting("token"))
+    assert found["e"] is not None
+    assert found["e"].held_until == pytest.approx(time.time() + HOUR, abs=60)
+    broker.client.zadd(broker.keys["lh"], {"3": 1})
+    assert inspect.waits_for(broker, "e") == inspect.Waiting("slot")
 
 
 def test_ready_jobs_are_counted_by_queue(broker: RedisBroker) -> None:

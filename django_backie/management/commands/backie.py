@@ -110,13 +110,16 @@ class Command(BaseCommand):
         ready = inspect.ready_counts(backend.broker)
         held = inspect.unfinished(backend.broker) - sum(ready.values())
         marked = inspect.marked(backend.broker)
+        parked = inspect.parked(backend.broker)
         paused = inspect.pauses(backend.broker)
         if options["json"]:
-            shown = {"ready": ready, "held": held, "unmirrored": marked, "paused": queue_actions.as_json(paused)}
+            shown = {"ready": ready, "parked": parked, "held": held, "unmirrored": marked}
+            shown["paused"] = queue_actions.as_json(paused)
             self.stdout.write(json.dumps(shown, cls=DjangoJSONEncoder))
             return
         for line in queue_actions.lines(ready, paused):
             self.stdout.write(line)
+        self.stdout.write(f"{'waiting for room under a limit':<32}{parked:>10}")
         self.stdout.write(f"{'held by workers':<32}{held:>10}")
         self.stdout.write(f"{'not mirrored yet':<32}{marked:>10}")
 

@@ -31,6 +31,7 @@ from .task_options import (
     checked,
     is_function,
     refuse_functions,
+    refuse_late_kill,
     refuse_unknown,
     refuse_what_cannot_be_atomic,
     refuse_what_needs_arguments,
@@ -63,7 +64,8 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     backoff: float | tuple[float, ...] | BackoffFunction | None = None
     retry_for: ErrorClasses | None = None
     discard_for: ErrorClasses | None = None
-    timeout: float | None = None
+    timeout: float | timedelta | None = None
+    hard_timeout: float | timedelta | None = None
     expires: float | timedelta | datetime | None = None  # from the enqueueing on; a datetime by using() only
     durability: Durability | None = None
     atomic: bool = False
@@ -92,6 +94,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
             if not (name == "expires" and isinstance(value, datetime)):
                 object.__setattr__(self, name, checked(self.module_path, name, value))
         refuse_wrong_keys(self)
+        refuse_late_kill(self.module_path, self.timeout, self.hard_timeout)
         if self.schedule is not None:
             refuse_what_needs_arguments(self.module_path, self.signature)
         if self.atomic:
@@ -143,14 +146,8 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
         """
         refuse_unknown(self.job_name, options, _OTHERS)
         refuse_functions(self.job_name, options)
-        changes: dict[str, Any] = {
-            "priority": priority,
-            "queue_name": queue_name,
-            "run_after": run_after,
-            "backend": backend,
-            "database": database,
-            **options,
-        }
+        changes: dict[str, Any] = {"priority": priority, "queue_name": queue_name, "run_after": run_after}
+        changes |= {"backend": backend, "database": database, **options}
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:
@@ -266,7 +263,8 @@ def task(
             exception and the task result that returns seconds, or None for no further attempt.
         retry_for: exception classes after which to try again; by default all.
         discard_for: exception classes that say that the job is not needed any more; it ends as cancelled.
-        timeout: seconds that an attempt may take; one hour by default.
+        timeout: seconds or timedelta until ``TaskTimeout`` is raised in an attempt; one hour by default.
+        hard_timeout: the same until the process of an attempt is killed, whatever it does; never by default.
         schedule: make a job at certain times: a cron expression, ``every(...)``, ``cron(...)`` or a timedelta.
         expires: seconds or timedelta from the enqueueing on, after which the job is cancelled unless it has begun.
         durability: ``"outbox"`` (default), ``"commit"`` or ``"now"``.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from . import compat
-from .core.options import HOOKS, TaskOptions, option_problem
+from .core.options import HOOKS, TaskOptions, option_problem, seconds_of, timeouts_problem
 from .core.timetable import Schedule, schedule_of
 from .core.unique import Unique, unique_of
 from .exceptions import InvalidOption, did_you_mean
@@ -30,6 +31,8 @@ def checked(where: str, name: str, value: Any) -> Any:
     if problem := option_problem(name, value):
         msg = f"{where}: {name} is {value!r}, it {problem}"
         raise InvalidOption(msg)
+    if name in {"timeout", "hard_timeout"} and isinstance(value, timedelta):
+        return seconds_of(value)
     return tuple(value) if isinstance(value, list | set | frozenset) else value
 
 
@@ -39,6 +42,17 @@ def _read(where: str, name: str, value: Any, read: Callable[[object], Schedule |
     except InvalidOption as error:
         msg = f"{where}: {name}: {error}"
         raise InvalidOption(msg) from error
+
+
+def refuse_late_kill(where: str, timeout: Any, hard_timeout: Any) -> None:
+    """Refuse a hard timeout that leaves the soft one no time.
+
+    Raises:
+        InvalidOption: names both.
+    """
+    if problem := timeouts_problem(timeout, hard_timeout):
+        msg = f"{where}: {problem}, so that the task can end by itself"
+        raise InvalidOption(msg)
 
 
 def refuse_what_needs_arguments(where: str, signature: inspect.Signature) -> None:

@@ -32,7 +32,6 @@ SUCCESS, FAILURE, EXHAUSTED = "on_success", "on_failure", "on_exhausted"
 _FAILURES = frozenset({"failed", "timed_out"})
 # As include/recover.lua writes it.
 BURIED = "killed its worker"
-_AFTER_FAILURE = frozenset({State.FAILED, State.RETRYABLE})
 _HARD_TIMEOUT = path_of(HardTimeout)
 
 
@@ -84,7 +83,9 @@ def follow_unheard(backend: BackieBackend, snapshot: Snapshot) -> None:
     record = snapshot.record
     if record.state is State.FAILED and record.reason.startswith(BURIED):
         _follow(backend, snapshot, [EXHAUSTED], f"buried {snapshot.version}")
-    elif record.state in _AFTER_FAILURE and record.attempts and record.attempts[-1].get("c") == _HARD_TIMEOUT:
+    elif record.state is State.FAILED or record.state is State.RETRYABLE:
+        if not record.attempts or record.attempts[-1].get("c") != _HARD_TIMEOUT:
+            return
         events = [FAILURE, EXHAUSTED] if record.state is State.FAILED else [FAILURE]
         *before, last = record.attempts
         _follow(backend, snapshot, events, attempt_key(last["n"], before))

@@ -13,7 +13,6 @@ import re
 import select
 import signal
 
-SIGNAL = signal.SIGUSR2
 # Seconds for the first line, and between two pieces.
 FIRST, NEXT = 0.5, 0.05
 LONGEST_STACK = 8 * 1024
@@ -33,13 +32,13 @@ class Stacks:
 
     def answer(self) -> None:
         """In the child: answer from now on."""
-        faulthandler.register(SIGNAL, file=self._writer, all_threads=True, chain=False)
+        faulthandler.register(signal.SIGUSR2, file=self._writer, all_threads=True, chain=False)
         os.register_at_fork(after_in_child=_forget)
 
     def ask(self, pid: int) -> dict[int, str]:
         """Return the stacks of a child's threads, the most recent call last; none where it does not answer."""
         self._read(0.0)
-        os.kill(pid, SIGNAL)
+        os.kill(pid, signal.SIGUSR2)
         return parsed(self._read(FIRST))
 
     def _read(self, patience: float) -> str:
@@ -68,4 +67,4 @@ def _turned(frames: str) -> str:
 
 def _forget() -> None:
     # Processes that a task forks write into nobody's pipe.
-    faulthandler.unregister(SIGNAL)
+    faulthandler.unregister(signal.SIGUSR2)

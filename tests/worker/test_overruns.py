@@ -14,7 +14,7 @@ from django_backie.core.states import State
 from django_backie.exceptions import BrokerUnavailable
 from django_backie.worker.attempt import Finished
 from django_backie.worker.board import Board
-from django_backie.worker.children import Child
+from django_backie.worker.children import Child, Totals
 from django_backie.worker.overruns import AGAIN_AFTER, Overruns
 from tests.app import limits
 from tests.app.tasks import echo
@@ -216,6 +216,14 @@ def test_a_suspended_process_is_left_to_whoever_has_suspended_it(parent: Parent)
     parent.child.is_suspended = True
     parent.pass_time(1000)
     assert parent.killed == []
+
+
+def test_what_a_dead_child_cannot_count_is_counted_for_it() -> None:
+    totals = Totals()
+    for state in (State.FAILED, State.RETRYABLE, State.RETRYABLE, State.CANCELLED):
+        totals.count(state)
+    counted = totals.with_living([])
+    assert (counted["failed"], counted["retried"], counted["succeeded"]) == (1, 2, 0)
 
 
 def test_a_kill_without_a_stack_says_so(parent: Parent, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import signal
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from django_backie.worker.stacks import LONGEST_STACK, SIGNAL, Stacks, parsed
+from django_backie.worker.stacks import LONGEST_STACK, Stacks, parsed
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def stacks() -> Iterator[Stacks]:
     made = Stacks()
     made.answer()
     yield made
-    faulthandler.unregister(SIGNAL)
+    faulthandler.unregister(signal.SIGUSR2)
     made.close()
 
 
@@ -46,19 +47,19 @@ def test_every_thread_tells_where_it_is_the_most_recent_call_last(stacks: Stacks
 
 
 def test_an_answer_that_nobody_has_read_is_not_taken_for_a_later_one(stacks: Stacks) -> None:
-    os.kill(os.getpid(), SIGNAL)
+    os.kill(os.getpid(), signal.SIGUSR2)
     (first,) = {str(found) for found in [stacks.ask(os.getpid())]}
     assert first.count("test_an_answer_that_nobody_has_read") == 1
 
 
 def test_a_process_that_does_not_answer_has_no_stacks() -> None:
     silent = Stacks()
-    before = faulthandler.register(SIGNAL, file=os.open(os.devnull, os.O_WRONLY), chain=False)
+    before = faulthandler.register(signal.SIGUSR2, file=os.open(os.devnull, os.O_WRONLY), chain=False)
     try:
         assert silent.ask(os.getpid()) == {}
     finally:
         assert before is None
-        faulthandler.unregister(SIGNAL)
+        faulthandler.unregister(signal.SIGUSR2)
         silent.close()
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from django_backie.broker.replies import Ending
 from django_backie.core.states import State
-from django_backie.exceptions import BrokerUnavailable
+from django_backie.exceptions import BrokerUnavailable, TaskTimeout
 from django_backie.worker.attempt import Finished
 from django_backie.worker.board import Board
 from django_backie.worker.children import Child, Totals
@@ -62,6 +62,14 @@ class Parent:
     def pass_time(self, seconds: float) -> None:
         self.clock.time += seconds
         self.overruns.enforce([self.child])
+
+    def begin_again(self) -> None:
+        """Let the next child lease and begin the guilty job."""
+        self.child.pid, self.child.overruns, self.child.name = 4711, (), f"{self.child.name}+"
+        self.backend.broker.join(self.child.full_name)
+        self.leases = self.backend.broker.turn(self.child.full_name, limit=3).leases
+        assert self.guilty.id in {lease.id for lease in self.leases}
+        self.board.begin(0, self.guilty.id, self.clock.time + 90, self.clock.time + 90)
 
     def die(self) -> bool:
         """Let the child be dead, as the supervisor notices it."""
@@ -123,6 +131,42 @@ def test_the_job_waits_as_its_backoff_says_and_fails_when_no_attempt_is_left(
     last.die()
     assert last.states()[0] == (State.FAILED, 1, 0)
     assert [error.exception_class_path for error in ended(last.guilty).errors] == [ERROR]
+
+
+@pytest.mark.parametrize(
+    ("options", "state"),
+    [
+        ({"retry_for": TimeoutError}, State.RETRYABLE),
+        ({"retry_for": KeyError}, State.FAILED),
+        ({"discard_for": TaskTimeout}, State.CANCELLED),
+    ],
+)
+def test_a_kill_is_a_timeout_to_those_options_that_name_errors(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, options: Any, state: State
+) -> None:
+    parent = Parent(backend, monkeypatch, hold.using(**options))
+    parent.pass_time(90)
+    parent.die()
+    assert parent.states()[0][0] is state
+
+
+def test_a_key_that_a_job_had_to_itself_is_free_when_it_has_failed(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = Parent(backend, monkeypatch, hold.using(unique=True, max_attempts=1))
+    parent.pass_time(90)
+    parent.die()
+    assert hold.using(unique=True).delay("path").id != parent.guilty.id
+
+
+def test_the_charge_of_a_crash_is_left_to_real_ones(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    parent = Parent(backend, monkeypatch, hold.using(max_attempts=9))
+    for number in range(1, 5):
+        parent.pass_time(90)
+        parent.die()
+        assert parent.states()[0] == (State.RETRYABLE, number, 0)
+        backend.broker.hasten([parent.guilty.id])
+        parent.begin_again()
 
 
 def test_jobs_that_go_back_keep_their_places(parent: Parent) -> None:

@@ -282,7 +282,7 @@ def overrun(backend: Any, job_id: str) -> None:
     """End a job's attempt as a parent does that has killed its process."""
     (held,) = lease(backend, "killed.0")
     assert held.id == job_id
-    child = Child(1, Board(1), name="killed", overruns=(Overrun(job_id, 0.0, 1.8e9, ""),))
+    child = Child(1, Board(1), name="killed", overruns=(Overrun(job_id, held.token, 0.0, 1.8e9, ""),))
     assert Overruns(backend, lambda finished: None).settle(child)
 
 

@@ -66,12 +66,12 @@ class Attempt:
         """Tell whether the task is a coroutine function."""
         return _is_async(self.task.func)
 
-    def ends(self, now: float) -> tuple[float, float]:
-        """Return until when the attempt may run that begins now, and when its process is killed (0: never)."""
+    def ends(self, now: float) -> tuple[float, float, int]:
+        """Return until when the attempt may run that begins now, when its process is killed (0: never), its token."""
         timeout, hard = self.job.options.timeout, self.job.options.hard_timeout
         if hard is not None:
-            return now + hard, now + hard
-        return float("inf") if timeout is None else now + timeout, 0.0
+            return now + hard, now + hard, self.lease.token
+        return float("inf") if timeout is None else now + timeout, 0.0, 0
 
     @property
     def result(self) -> TaskResult[Any]:

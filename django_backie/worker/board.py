@@ -30,19 +30,20 @@ _TOLD = ("asked",)
 _FIELDS = {name: place * _COUNTER.size for place, name in enumerate((*_TOLD, *COUNTERS, *_TIMES))}
 # The first two of them.
 _TURN = struct.Struct("=QQ")
-# A slot: the id of a job, the monotonic time until which it may run, and when its process is killed (0: never).
-_CELL = struct.Struct("=16sdd")
+# A slot: the id of a job, the monotonic time until which it may run, when its process is killed (0: never), its token.
+_CELL = struct.Struct("=16sddQ")
 _SLOT = _CELL.size
 _EMPTY = bytes(16)
 _FREE = bytes(_SLOT)
 
 
 class Limited(NamedTuple):
-    """A job that has started, and the monotonic time at which its process is killed unless it has ended."""
+    """A leased job that has started, and the monotonic time at which its process is killed unless it has ended."""
 
     slot: int
     id: str
     deadline: float
+    token: int
 
 
 class Board:
@@ -86,10 +87,10 @@ class Board:
             if state in COUNTED:
                 self.add(COUNTED[state], number)
 
-    def begin(self, slot: int, job_id: str, until: float = float("inf"), deadline: float = 0.0) -> None:
+    def begin(self, slot: int, job_id: str, until: float = float("inf"), deadline: float = 0.0, token: int = 0) -> None:
         """Note that a slot has started a job, which may run until a monotonic time; at ``deadline`` it is killed."""
         key = bytes.fromhex(job_id.replace("-", ""))
-        _CELL.pack_into(self._memory, self._head + slot * _SLOT, key, until, deadline)
+        _CELL.pack_into(self._memory, self._head + slot * _SLOT, key, until, deadline, token)
 
     def end(self, slot: int) -> None:
         """Note that a slot is free."""
@@ -102,7 +103,7 @@ class Board:
 
     def busy_until(self) -> float:
         """Return the monotonic time until which a started job may keep the process busy; 0 if none has started."""
-        return max((until for *_, until, _ in self._cells()), default=0.0)
+        return max((cell[2] for cell in self._cells()), default=0.0)
 
     def limited(self) -> list[Limited]:
         """Return the started jobs at whose deadline the process is to be killed.
@@ -110,13 +111,13 @@ class Board:
         A cell that is being written may be read in part: what has to be sure is to be read twice.
         """
         cells = self._cells()
-        return [Limited(slot, str(uuid.UUID(bytes=key)), at) for slot, key, _, at in cells if at > 0]
+        return [Limited(slot, str(uuid.UUID(bytes=key)), at, token) for slot, key, _, at, token in cells if at > 0]
 
-    def _cells(self) -> Iterator[tuple[int, bytes, float, float]]:
+    def _cells(self) -> Iterator[tuple[int, bytes, float, float, int]]:
         for slot in range(self._slots):
-            key, until, deadline = _CELL.unpack_from(self._memory, self._head + slot * _SLOT)
+            key, until, deadline, token = _CELL.unpack_from(self._memory, self._head + slot * _SLOT)
             if key != _EMPTY:
-                yield slot, key, until, deadline
+                yield slot, key, until, deadline, token
 
     def serve(self, slot: int, thread: int) -> None:
         """Note which thread runs what a slot starts."""
@@ -124,9 +125,10 @@ class Board:
 
     def threads(self) -> dict[str, int]:
         """Return the threads that run the started jobs, by the ids of these."""
-        return {str(uuid.UUID(bytes=key)): self._thread(slot) for slot, key, *_ in self._cells()}
+        return {str(uuid.UUID(bytes=key)): self.thread(slot) for slot, key, *_ in self._cells()}
 
-    def _thread(self, slot: int) -> int:
+    def thread(self, slot: int) -> int:
+        """Return the thread that runs what a slot starts."""
         return int(_COUNTER.unpack_from(self._memory, self._threads + slot * _COUNTER.size)[0])
 
     def clear(self) -> None:

@@ -16,9 +16,10 @@ from .stacks import Stacks
 
 
 class Overrun(NamedTuple):
-    """An attempt for which a process was killed: the job, how long it was beyond its time, when, and its stack."""
+    """An attempt for which a process was killed, how long it was beyond its time, when, and its stack."""
 
     job: str
+    token: int
     beyond: float
     at: float
     stack: str

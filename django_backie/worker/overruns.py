@@ -10,13 +10,14 @@ import logging
 import os
 import random
 import signal
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from ..backend import RedisBackend
 from ..broker.replies import Lease, Snapshot
 from ..clock import SYSTEM, Clock
+from ..core.job import Job
 from ..core.outcome import Failure, TimedOut, decide
-from ..exceptions import BrokerError, HardTimeout
+from ..exceptions import BrokerError, HardTimeout, UnreadableBody
 from ..progress import of_attempt
 from .attempt import Finished
 from .board import Limited
@@ -70,7 +71,6 @@ class Overruns:
         return [one for one in _limited(child) if one.deadline <= now]
 
     def _kill(self, child: Child, overdue: Sequence[Limited]) -> None:
-        threads = {} if child.board is None else child.board.threads()
         stacks = child.where()
         # The second look: what has ended meanwhile costs nobody anything, nor does a cell that was read in part.
         surely = set(self._overdue(child))
@@ -80,7 +80,7 @@ class Overruns:
         os.kill(child.pid, signal.SIGKILL)
         now, wall = self._clock.monotonic(), self._clock.now()
         child.overruns = tuple(
-            Overrun(one.id, now - one.deadline, wall, stacks.get(threads.get(one.id, 0), "")) for one in overdue
+            Overrun(one.id, one.token, now - one.deadline, wall, _stack(child, one, stacks)) for one in overdue
         )
         for one in child.overruns:
             where = f"it was there:\n{one.stack}" if one.stack else "where it was is not known"
@@ -108,10 +108,14 @@ class Overruns:
 
     def _settle(self, worker: str, overruns: Sequence[Overrun]) -> None:
         broker = self._backend.broker
-        by_job = {one.job: one for one in overruns}
-        leases = [lease for lease in broker.held(worker) if lease.id in by_job]
+        guilty = {(one.job, one.token): one for one in overruns}
+        leases = [lease for lease in broker.held(worker) if (lease.id, lease.token) in guilty]
         shown = broker.inspect([lease.id for lease in leases])
-        ended = [self._ended(worker, lease, by_job[lease.id], shown.get(lease.id)) for lease in leases]
+        ended = [
+            self._ended(worker, lease, job, guilty[lease.id, lease.token], shown.get(lease.id))
+            for lease in leases
+            if (job := self._opened(lease)) is not None
+        ]
         # First: burying gives back all that is not ended.
         answers = broker.turn(worker, [one.ending for one in ended]).answers if ended else []
         count = broker.bury(worker)
@@ -121,8 +125,15 @@ class Overruns:
         if count:
             logger.warning("%d job(s) of %s taken back, none is charged", count, worker)
 
-    def _ended(self, worker: str, lease: Lease, overrun: Overrun, snapshot: Snapshot | None) -> Finished:
-        job = self._backend.unpack(lease.id, lease.body)
+    def _opened(self, lease: Lease) -> Job | None:
+        try:
+            return self._backend.unpack(lease.id, lease.body)
+        except UnreadableBody as error:
+            # Whoever leases it next says what becomes of it.
+            logger.warning("%s goes back: %s", lease.id, error)
+            return None
+
+    def _ended(self, worker: str, lease: Lease, job: Job, overrun: Overrun, snapshot: Snapshot | None) -> Finished:
         limit = job.options.hard_timeout or 0.0
         message = f"ran longer than its hard timeout of {limit:g} s, its worker process was replaced"
         stack = f"{_WHERE}\n{overrun.stack}" if overrun.stack else ""
@@ -140,6 +151,10 @@ class Overruns:
         waited = max(0.0, started - max(job.created, job.run_after or 0.0))
         ending = ending_of(lease, transition, note, job.unique)
         return Finished(ending, worker, job, lease.attempt, waited, ran, transition)
+
+
+def _stack(child: Child, limited: Limited, stacks: Mapping[int, str]) -> str:
+    return "" if child.board is None else stacks.get(child.board.thread(limited.slot), "")
 
 
 def _limited(child: Child) -> list[Limited]:

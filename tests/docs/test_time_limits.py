@@ -50,8 +50,8 @@ def test_a_task_cleans_up_when_its_time_is_up_and_is_retried(backend: Any) -> No
 def test_a_killed_attempt_counts_and_is_retried(backend: Any) -> None:
     films = Films()
     result = page(films).convert.delay("ran")
-    lease(backend, "killed.0")
-    killed = Child(1, Board(1), name="killed", overruns=(Overrun(result.id, 0.5, 1.8e9, ""),))
+    (held,) = lease(backend, "killed.0")
+    killed = Child(1, Board(1), name="killed", overruns=(Overrun(result.id, held.token, 0.5, 1.8e9, ""),))
     Overruns(backend, lambda finished: None).settle(killed)
     result.refresh()
 

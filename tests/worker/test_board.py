@@ -37,8 +37,8 @@ def test_a_job_without_a_timeout_may_keep_the_process_busy_for_ever() -> None:
 def test_jobs_with_a_hard_timeout_are_told_with_their_deadlines() -> None:
     board = Board(3)
     board.begin(0, A, 10.0)
-    board.begin(1, B, 20.0, 20.0)
-    assert board.limited() == [Limited(1, B, 20.0)]
+    board.begin(1, B, 20.0, 20.0, 2**53)
+    assert board.limited() == [Limited(1, B, 20.0, 2**53)]
     board.end(1)
     assert board.limited() == []
 

@@ -11,7 +11,7 @@ import pytest
 
 from django_backie.broker.replies import Ending
 from django_backie.core.states import State
-from django_backie.exceptions import BrokerUnavailable, TaskTimeout
+from django_backie.exceptions import BrokerUnavailable, TaskTimeout, UnreadableBody
 from django_backie.worker.attempt import Finished
 from django_backie.worker.board import Board
 from django_backie.worker.children import Child, Totals
@@ -56,7 +56,7 @@ class Parent:
         for slot, thread in enumerate((GUILTY, OTHER, 9)):
             self.board.serve(slot, thread)
         now = self.clock.monotonic()
-        self.board.begin(0, self.guilty.id, now + 90, now + 90)
+        self.board.begin(0, self.guilty.id, now + 90, now + 90, self.leases[0].token)
         self.board.begin(1, self.other.id)
 
     def pass_time(self, seconds: float) -> None:
@@ -68,8 +68,8 @@ class Parent:
         self.child.pid, self.child.overruns, self.child.name = 4711, (), f"{self.child.name}+"
         self.backend.broker.join(self.child.full_name)
         self.leases = self.backend.broker.turn(self.child.full_name, limit=3).leases
-        assert self.guilty.id in {lease.id for lease in self.leases}
-        self.board.begin(0, self.guilty.id, self.clock.time + 90, self.clock.time + 90)
+        (token,) = (lease.token for lease in self.leases if lease.id == self.guilty.id)
+        self.board.begin(0, self.guilty.id, self.clock.time + 90, self.clock.time + 90, token)
 
     def die(self) -> bool:
         """Let the child be dead, as the supervisor notices it."""
@@ -187,7 +187,8 @@ def test_a_job_that_ends_while_its_stack_is_asked_for_saves_its_process(parent: 
 
 def test_a_slot_that_has_begun_another_attempt_meanwhile_saves_its_process(parent: Parent) -> None:
     later = parent.clock.monotonic() + 500
-    parent.told.meanwhile = lambda: parent.board.begin(0, parent.guilty.id, later, later)
+    token = parent.leases[0].token + 1
+    parent.told.meanwhile = lambda: parent.board.begin(0, parent.guilty.id, later, later, token)
     parent.pass_time(90)
     assert parent.killed == []
 
@@ -210,6 +211,28 @@ def test_a_job_that_another_worker_has_taken_over_is_left_to_it(parent: Parent) 
     assert parent.die()
     assert parent.states() == [(State.RUNNING, 1, 0)] * 3
     assert parent.finished == []
+
+
+def test_an_attempt_that_its_process_has_leased_anew_under_another_name_is_not_the_guilty_one(parent: Parent) -> None:
+    broker = parent.backend.broker
+    broker.bury(parent.child.full_name)
+    parent.board.add("generation")
+    broker.join(parent.child.full_name)
+    broker.turn(parent.child.full_name, limit=9)
+    parent.pass_time(90)
+    assert parent.killed == [(4711, signal.SIGKILL)]
+    assert parent.die()
+    assert parent.states() == [BACK] * 3
+
+
+def test_a_body_that_cannot_be_read_goes_back_to_be_parked(parent: Parent, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise UnreadableBody
+
+    parent.pass_time(90)
+    monkeypatch.setattr(type(parent.backend), "unpack", refuse)
+    assert parent.die()
+    assert parent.states() == [BACK] * 3
 
 
 def test_a_cancellation_that_was_asked_for_ends_the_job(parent: Parent) -> None:

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from django_backie.broker.replies import Ending
+from django_backie.broker.replies import Ending, Lease
+from django_backie.core.job import Job
+from django_backie.core.options import Options
 from django_backie.core.states import State
 from django_backie.exceptions import BrokerUnavailable, TaskTimeout, UnreadableBody
-from django_backie.worker.attempt import Finished
+from django_backie.worker.attempt import Attempt, Finished
 from django_backie.worker.board import Board
 from django_backie.worker.children import Child, Totals
+from django_backie.worker.hold import Unlimited
 from django_backie.worker.overruns import AGAIN_AFTER, Overruns
 from tests.app import limits
 from tests.app.tasks import echo
@@ -89,6 +92,23 @@ def parent(backend: Any, monkeypatch: pytest.MonkeyPatch) -> Parent:
 
 
 BACK = (State.READY, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "until", "killed"),
+    [
+        (Options(timeout=30, hard_timeout=90), 190.0, 190.0),
+        (Options(timeout=None, hard_timeout=90), 190.0, 190.0),
+        (Options(timeout=30), 130.0, 0.0),
+        (Options(timeout=None), float("inf"), 0.0),
+    ],
+)
+def test_a_loop_that_stands_is_excused_until_the_process_is_killed_for_it(
+    options: Options, until: float, killed: float
+) -> None:
+    held = Lease("id", 7, 1, 0, "", 0.0, "")
+    attempt = Attempt(held, Job("id", "task", "queue", options=options), echo, "worker", Unlimited())
+    assert attempt.ends(100.0) == (until, killed, 7 if killed else 0)
 
 
 def test_a_process_is_killed_when_the_time_of_its_job_is_up_and_not_before(

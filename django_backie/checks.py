@@ -16,6 +16,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from . import compat, conf, registry
 from .backend import RedisBackend
 from .broker.inspect import server_info
+from .core.options import timeouts_problem
 from .exceptions import BackieError, did_you_mean
 from .middleware import half_covered
 
@@ -148,6 +149,7 @@ def _check_names() -> Iterator[CheckMessage]:
             id="django_backie.E008",
         )
     yield from _check_rows()
+    yield from _check_timeouts()
     for name, places in registry.duplicates().items():
         yield Error(
             f"two tasks are named {name!r}: {' and '.join(places)}.",
@@ -171,6 +173,21 @@ def _check_rows() -> Iterator[CheckMessage]:
                 f"the task {name!r} has a schedule, but TASKS[{task.backend!r}]['OPTIONS']['DATABASES'] is empty.",
                 hint="What was taken up of a schedule is kept in a table: name the database, or schedule it elsewhere.",
                 id="django_backie.E011",
+            )
+
+
+def _check_timeouts() -> Iterator[CheckMessage]:
+    """Warn of tasks that the settings kill before they could end by their own timeout."""
+    killed = {backend.alias: backend.config.hard_timeout for backend in _valid_backends()}
+    for name in registry.names():
+        task = registry.get(name)
+        hard = killed.get(task.backend)
+        if task.hard_timeout is None and timeouts_problem(task.timeout, hard):
+            yield checks.Warning(
+                f"the task {name!r} has a timeout of {task.timeout!r} s, but is killed after the {hard!r} s of "
+                f"TASKS[{task.backend!r}]['OPTIONS']['HARD_TIMEOUT'].",
+                hint="Give the task a hard_timeout of its own, larger than its timeout.",
+                id="django_backie.W009",
             )
 
 

@@ -10,7 +10,15 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from .core.options import DURABILITIES, LONGEST, Durability, backoff_problem, is_number
+from .core.options import (
+    DEFAULT_TIMEOUT,
+    DURABILITIES,
+    LONGEST,
+    Durability,
+    backoff_problem,
+    is_number,
+    timeouts_problem,
+)
 from .exceptions import ConfigurationError, did_you_mean
 
 SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
@@ -29,7 +37,9 @@ class Config:
     enqueue_on_commit: bool = True
     max_attempts: int | None = None
     backoff: float | tuple[float, ...] = 15.0
-    timeout: float | None = 3600.0
+    timeout: float | None = DEFAULT_TIMEOUT
+    hard_timeout: float | None = None
+    watchdog: float | None = 10.0
     retention: timedelta = timedelta(days=7)
     retention_failed: timedelta = timedelta(days=30)
     lease: float = 15.0
@@ -102,6 +112,10 @@ _DURATION = _Rule(
     lambda v: (isinstance(v, timedelta) and v > timedelta(0)) or (is_number(v) and v > 0),
     _as_delta,
 )
+_SECONDS_OR_NONE = _Rule(
+    "a number of seconds above 0, ten years at most, or None",
+    lambda v: v is None or (is_number(v) and 0 < v <= LONGEST),
+)
 _NAMES = _Rule("a list of strings", _is_names, tuple)
 
 RULES: dict[str, _Rule] = {
@@ -122,10 +136,9 @@ RULES: dict[str, _Rule] = {
         lambda v: backoff_problem(v) is None,
         lambda v: float(v) if is_number(v) else tuple(map(float, v)),
     ),
-    "TIMEOUT": _Rule(
-        "a number of seconds above 0, ten years at most, or None",
-        lambda v: v is None or (is_number(v) and 0 < v <= LONGEST),
-    ),
+    "TIMEOUT": _SECONDS_OR_NONE,
+    "HARD_TIMEOUT": _SECONDS_OR_NONE,
+    "WATCHDOG": _SECONDS_OR_NONE,
     "RETENTION": _DURATION,
     "RETENTION_FAILED": _DURATION,
     "LEASE": _Rule("a number of seconds from 3", lambda v: is_number(v) and v >= 3, float),
@@ -152,7 +165,15 @@ def problems(options: Mapping[str, Any]) -> Iterator[Problem]:
         elif not rule.holds(value):
             shown = _without_password(value) if name == "URL" else value
             yield Problem(2, f"option {name!r} is {shown!r}", f"It must be {rule.wanted}.")
+    yield from _timeouts_problem(options)
     yield from _environment_problem(options)
+
+
+def _timeouts_problem(options: Mapping[str, Any]) -> Iterator[Problem]:
+    soft, hard = options.get("TIMEOUT", DEFAULT_TIMEOUT), options.get("HARD_TIMEOUT")
+    if all(RULES["TIMEOUT"].holds(value) for value in (soft, hard)) and timeouts_problem(soft, hard):
+        hint = "It must be larger, so that tasks can end by themselves: raise it, or lower TIMEOUT."
+        yield Problem(2, f"option 'HARD_TIMEOUT' is {hard!r} and 'TIMEOUT' is {soft!r}", hint)
 
 
 def _environment_problem(options: Mapping[str, Any]) -> Iterator[Problem]:

@@ -57,7 +57,8 @@ def task(
             exception and the task result that returns seconds, or None for no further attempt.
         retry_for: exception classes after which to try again; by default all.
         discard_for: exception classes that say that the job is not needed any more; it ends as cancelled.
-        timeout: seconds that an attempt may take; one hour by default.
+        timeout: seconds or timedelta until ``TaskTimeout`` is raised in an attempt; one hour by default.
+        hard_timeout: the same until the process of an attempt is killed, whatever it does; never by default.
         schedule: make a job at certain times: a cron expression, ``every(...)``, ``cron(...)`` or a timedelta.
         expires: seconds or timedelta from the enqueueing on, after which the job is cancelled unless it has begun.
         durability: ``"outbox"`` (default), ``"commit"`` or ``"now"``.

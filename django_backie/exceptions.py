@@ -81,6 +81,10 @@ class TaskTimeout(BackieError, TimeoutError):
     """The attempt ran longer than its timeout."""
 
 
+class HardTimeout(TaskTimeout):
+    """The attempt ran longer than its hard timeout, and its worker process was replaced."""
+
+
 class Cancelled(BackieError):
     """The job was cancelled before it finished."""
 

@@ -20,16 +20,19 @@ from .broker.replies import Snapshot
 from .calls import Call
 from .core import ids
 from .core.job import Job
-from .core.options import DEFAULT_OPTIONS
+from .core.options import DEFAULT_OPTIONS, path_of
 from .core.outcome import Transition
 from .core.states import State
-from .exceptions import Shutdown, UnknownTask, UnreadableBody
+from .exceptions import HardTimeout, Shutdown, UnknownTask, UnreadableBody
 from .task_definition import Task
 
 logger = logging.getLogger("django_backie.worker")
 
 SUCCESS, FAILURE, EXHAUSTED = "on_success", "on_failure", "on_exhausted"
 _FAILURES = frozenset({"failed", "timed_out"})
+# As include/recover.lua writes it.
+BURIED = "killed its worker"
+_HARD_TIMEOUT = path_of(HardTimeout)
 
 
 def has_any(task: Task[..., Any], job: Job) -> bool:
@@ -72,19 +75,31 @@ def follow(task: Task[..., Any], job: Job, events: Iterable[str], attempt: str, 
             logger.exception("%s: %s of %s failed", job.id, event, job.task)
 
 
-def follow_burial(backend: BackieBackend, snapshot: Snapshot) -> None:
-    """Do what is to follow when a job has killed its worker too often.
+def follow_unheard(backend: BackieBackend, snapshot: Snapshot) -> None:
+    """Do what is to follow an end that no worker is left to tell of, so that the mirror does.
 
-    No worker is left to tell of it, so the mirror does.
+    Of a job that has killed its worker too often, and of an attempt whose process was killed for its hard timeout.
     """
+    record = snapshot.record
+    if record.state is State.FAILED and record.reason.startswith(BURIED):
+        _follow(backend, snapshot, [EXHAUSTED], f"buried {snapshot.version}")
+    elif record.state is State.FAILED or record.state is State.RETRYABLE:
+        if not record.attempts or record.attempts[-1].get("c") != _HARD_TIMEOUT:
+            return
+        events = [FAILURE, EXHAUSTED] if record.state is State.FAILED else [FAILURE]
+        *before, last = record.attempts
+        _follow(backend, snapshot, events, attempt_key(last["n"], before))
+
+
+def _follow(backend: BackieBackend, snapshot: Snapshot, events: Sequence[str], attempt: str) -> None:
     try:
         job = backend.unpack(snapshot.id, snapshot.body)
         task = registry.get(job.task)
     except (UnreadableBody, UnknownTask) as error:
-        logger.warning("%s: whether anything follows its burial is not known here: %s", snapshot.id, error)
+        logger.warning("%s: whether anything follows its end is not known here: %s", snapshot.id, error)
         return
     show = functools.partial(result.from_record, task, job, snapshot.record)
-    follow(task, job, [EXHAUSTED], f"buried {snapshot.version}", show)
+    follow(task, job, events, attempt, show)
 
 
 def attempt_key(number: int, notes: Sequence[Mapping[str, Any]]) -> str:

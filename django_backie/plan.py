@@ -55,6 +55,7 @@ def _options(task: Task[..., Any], config: Config) -> Options:
     attempts = task.max_attempts or config.max_attempts or (DEFAULT_MAX_ATTEMPTS if task.native else 1)
     backoff = task.backoff if task.backoff is not None else config.backoff
     timeout = task.timeout if task.timeout is not None else config.timeout
+    hard_timeout = task.hard_timeout if task.hard_timeout is not None else config.hard_timeout
     options = Options(
         max_attempts=attempts,
         backoff=OF_THE_TASK if callable(backoff) else DEFAULT_BACKOFF if backoff is None else backoff,
@@ -63,11 +64,16 @@ def _options(task: Task[..., Any], config: Config) -> Options:
         on_success=_name_of(task.on_success),
         on_failure=_name_of(task.on_failure),
         on_exhausted=_name_of(task.on_exhausted),
-        timeout=timeout,
+        timeout=_number(timeout),
+        hard_timeout=_number(hard_timeout),
         atomic=task.atomic,
     )
     # The same object, by which the codec sees at a glance that there is nothing to write.
     return DEFAULT_OPTIONS if options == DEFAULT_OPTIONS else options
+
+
+def _number(duration: float | timedelta | None) -> float | None:
+    return seconds_of(duration) if isinstance(duration, timedelta) else duration
 
 
 def _database(task: Task[..., Any], config: Config) -> str:

@@ -60,7 +60,7 @@ def latest(
     ``attempts`` are those that have ended, with their last values; ``live`` is what ``progress.lua`` has written, and
     counts only if it is of the attempt that ``started`` last, in seconds.
     """
-    running = _of_attempt(live, started) if live else None
+    running = of_attempt(live, started) if live else None
     if state is State.RUNNING:
         return shown(running)
     ended = restored(attempts[-1].get("p")) if attempts else None
@@ -69,7 +69,8 @@ def latest(
     return shown(ended)
 
 
-def _of_attempt(live: str, started: float | None) -> Reported | None:
+def of_attempt(live: str, started: float | None) -> Reported | None:
+    """Return what ``progress.lua`` has written, if it is of the attempt that started then, in seconds."""
     began, _, text = live.partition("|")
     if started is None or began != str(round(started * 1000)):
         return None

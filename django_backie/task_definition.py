@@ -33,6 +33,7 @@ from .task_options import (
     checked,
     is_function,
     refuse_functions,
+    refuse_late_kill,
     refuse_unknown,
     refuse_what_cannot_be_atomic,
     refuse_what_needs_arguments,
@@ -65,7 +66,8 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     backoff: float | tuple[float, ...] | BackoffFunction | None = None
     retry_for: ErrorClasses | None = None
     discard_for: ErrorClasses | None = None
-    timeout: float | None = None
+    timeout: float | timedelta | None = None
+    hard_timeout: float | timedelta | None = None
     expires: float | timedelta | datetime | None = None  # from the enqueueing on; a datetime by using() only
     durability: Durability | None = None
     atomic: bool = False
@@ -98,6 +100,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
             if not (name == "expires" and isinstance(value, datetime)):
                 object.__setattr__(self, name, checked(self.module_path, name, value))
         refuse_wrong_keys(self)
+        refuse_late_kill(self.module_path, self.timeout, self.hard_timeout)
         if self.schedule is not None:
             refuse_what_needs_arguments(self.module_path, self.signature)
         if self.atomic:
@@ -149,14 +152,8 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
         """
         refuse_unknown(self.job_name, options, OTHERS)
         refuse_functions(self.job_name, options)
-        changes: dict[str, Any] = {
-            "priority": priority,
-            "queue_name": queue_name,
-            "run_after": run_after,
-            "backend": backend,
-            "database": database,
-            **options,
-        }
+        changes: dict[str, Any] = {"priority": priority, "queue_name": queue_name, "run_after": run_after}
+        changes |= {"backend": backend, "database": database, **options}
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> TaskResult[R]:

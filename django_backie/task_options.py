@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Any
 
 from . import compat
 from .core.limits import Shared, limit_key_of, rate_of
-from .core.options import HOOKS, TaskOptions, option_problem
+from .core.options import HOOKS, TaskOptions, option_problem, seconds_of, timeouts_problem
 from .core.timetable import schedule_of
 from .core.unique import Unique, unique_of
 from .exceptions import InvalidOption, did_you_mean
@@ -39,6 +40,8 @@ def checked(where: str, name: str, value: Any) -> Any:
     if problem := option_problem(name, value):
         msg = f"{where}: {name} is {value!r}, it {problem}"
         raise InvalidOption(msg)
+    if name in {"timeout", "hard_timeout"} and isinstance(value, timedelta):
+        return seconds_of(value)
     return tuple(value) if isinstance(value, list | set | frozenset) else value
 
 
@@ -48,6 +51,17 @@ def _read(where: str, name: str, value: Any, read: Callable[[object], Any]) -> A
     except InvalidOption as error:
         msg = f"{where}: {name}: {error}"
         raise InvalidOption(msg) from error
+
+
+def refuse_late_kill(where: str, timeout: Any, hard_timeout: Any) -> None:
+    """Refuse a hard timeout that leaves the soft one no time.
+
+    Raises:
+        InvalidOption: names both.
+    """
+    if problem := timeouts_problem(timeout, hard_timeout):
+        msg = f"{where}: {problem}, so that the task can end by itself"
+        raise InvalidOption(msg)
 
 
 def refuse_what_needs_arguments(where: str, signature: inspect.Signature) -> None:

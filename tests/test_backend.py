@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import threading
+from datetime import timedelta
 from typing import Any
 
 import django
@@ -152,6 +153,14 @@ class TestOptions:
         options = {**settings.TASKS["default"]["OPTIONS"], "TIMEOUT": None}
         settings.TASKS = {"default": {**settings.TASKS["default"], "OPTIONS": options}}
         assert options_of(compat.get_backend("default"), task(plain)).timeout is None
+
+    def test_a_hard_timeout_of_the_call_beats_the_tasks_beats_the_settings(self, backend: Any, settings: Any) -> None:
+        options = {**settings.TASKS["default"]["OPTIONS"], "TIMEOUT": 5, "HARD_TIMEOUT": 6}
+        settings.TASKS = {"default": {**settings.TASKS["default"], "OPTIONS": options}}
+        mine, defined = compat.get_backend("default"), task(hard_timeout=timedelta(minutes=1))(plain)
+        assert options_of(mine, task(plain)).hard_timeout == 6
+        assert options_of(mine, defined).hard_timeout == 60.0
+        assert options_of(mine, defined.using(hard_timeout=90)).hard_timeout == 90
 
     def test_a_wrong_option_is_an_error_at_the_first_job_and_not_at_import(self, settings: Any) -> None:
         settings.TASKS = {"default": {"BACKEND": compat.BACKEND_PATH, "OPTIONS": {"NAMESPCE": "x"}}}

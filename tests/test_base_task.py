@@ -112,6 +112,17 @@ def test_a_wrong_option_is_refused_at_definition() -> None:
             def run(self) -> None: ...
 
 
+def test_time_limits_that_contradict_each_other_are_refused_at_definition() -> None:
+    with pytest.raises(InvalidOption, match=r"hard_timeout is 5 and timeout is 60\.0: the hard one must be larger"):
+
+        class Hasty(BaseTask[[], None]):
+            task_name = "hasty"
+            timeout = dt.timedelta(minutes=1)
+            hard_timeout = 5
+
+            def run(self) -> None: ...
+
+
 def test_a_class_inside_a_function_is_refused() -> None:
     with pytest.raises(compat.InvalidTask, match="module level"):
 

@@ -70,6 +70,18 @@ def test_a_tasks_module_that_cannot_be_imported_is_told(settings: Any) -> None:
     assert found(settings, TASK_MODULES=["no.such.module"]) == ["E008"]
 
 
+@pytest.mark.parametrize(
+    ("own", "ids"),
+    [({"timeout": 60}, ["W009"]), ({"timeout": 60, "hard_timeout": 61}, []), ({"timeout": 59}, []), ({}, [])],
+)
+def test_a_task_that_the_settings_kill_before_its_own_timeout_is_told(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, own: dict[str, Any], ids: list[str]
+) -> None:
+    monkeypatch.setitem(registry._tasks, "tests.app.tasks.add", add.using(**own))
+
+    assert found(settings, TIMEOUT=30, HARD_TIMEOUT=60) == ids
+
+
 def test_an_atomic_task_without_a_job_table_is_told(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(registry._tasks, "tests.app.tasks.add", add.using(atomic=True))
 

@@ -36,6 +36,10 @@ WRONG: list[tuple[str, Any]] = [
     ("TIMEOUT", 0),
     ("TIMEOUT", "1h"),
     ("TIMEOUT", False),
+    ("HARD_TIMEOUT", 0),
+    ("HARD_TIMEOUT", "2h"),
+    ("WATCHDOG", -1),
+    ("WATCHDOG", True),
     ("RETENTION", 0),
     ("RETENTION", timedelta(0)),
     ("RETENTION", "7 days"),
@@ -67,6 +71,10 @@ RIGHT: list[tuple[str, Any, Any]] = [
     ("BACKOFF", [1, 2], (1.0, 2.0)),
     ("TIMEOUT", 30, 30),
     ("TIMEOUT", None, None),
+    ("HARD_TIMEOUT", 7200, 7200),
+    ("HARD_TIMEOUT", None, None),
+    ("WATCHDOG", 0.5, 0.5),
+    ("WATCHDOG", None, None),
     ("RETENTION", 60, timedelta(minutes=1)),
     ("RETENTION", timedelta(days=1), timedelta(days=1)),
     ("RETENTION_FAILED", 0.5, timedelta(seconds=0.5)),
@@ -122,6 +130,20 @@ def test_an_option_like_no_other_has_no_nearest() -> None:
     assert problem.message == "unknown option 'XYZZY'"
 
 
+@pytest.mark.parametrize("options", [{"TIMEOUT": 30, "HARD_TIMEOUT": 30}, {"HARD_TIMEOUT": 3600}])
+def test_a_hard_timeout_that_leaves_the_soft_one_no_time_is_named_with_it(options: dict[str, float]) -> None:
+    (problem,) = conf.problems(options)
+
+    soft = options.get("TIMEOUT", DEFAULT_TIMEOUT)
+    assert problem.message == f"option 'HARD_TIMEOUT' is {options['HARD_TIMEOUT']} and 'TIMEOUT' is {soft}"
+    assert "lower TIMEOUT" in problem.hint
+
+
+@pytest.mark.parametrize("options", [{"TIMEOUT": None, "HARD_TIMEOUT": 1}, {"TIMEOUT": 30, "HARD_TIMEOUT": 31}])
+def test_a_hard_timeout_beyond_the_soft_one_is_taken(options: dict[str, float]) -> None:
+    assert conf.parse("default", options).hard_timeout == options["HARD_TIMEOUT"]
+
+
 def test_all_problems_are_told_at_once() -> None:
     found = list(conf.problems({"LEASE": 1, "NAMESPACE": "fine", "TIMEOUT": -1, "FOO": 1}))
 
@@ -166,6 +188,7 @@ def test_the_defaults_are_the_published_ones() -> None:
     )
     assert (config.retention, config.retention_failed) == (timedelta(days=7), timedelta(days=30))
     assert (config.backoff, config.timeout) == (DEFAULT_BACKOFF, DEFAULT_TIMEOUT)
+    assert (config.hard_timeout, config.watchdog) == (None, 10.0)
 
 
 def test_without_databases_there_is_no_mirror() -> None:

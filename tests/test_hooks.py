@@ -18,7 +18,10 @@ from django_backie.core.states import State
 from django_backie.exceptions import BrokerUnavailable, InvalidOption
 from django_backie.models import Job
 from django_backie.result import TaskResult
+from django_backie.worker.board import Board
+from django_backie.worker.children import Child, Overrun
 from django_backie.worker.executor import Executor
+from django_backie.worker.overruns import Overruns
 from tests.app import followed
 from tests.helpers import drain, lease, mirror
 
@@ -261,6 +264,28 @@ def test_the_burial_calls_a_function_too(backend: Any) -> None:
     assert followed.told == [("on_exhausted", result.id, State.FAILED)]
 
 
+@pytest.mark.parametrize(
+    ("attempts", "expected"), [(2, ["failure"]), (1, ["failure", "exhausted"])], ids=["to be tried again", "failed"]
+)
+def test_an_attempt_whose_process_was_killed_for_its_time_is_followed(
+    backend: Any, attempts: int, expected: list[str]
+) -> None:
+    result = followed.fails.using(hard_timeout=9, max_attempts=attempts).delay()
+    overrun(backend, result.id)
+    mirror(backend)
+    mirror(backend)
+
+    assert sorted(told(backend)) == sorted((event, result.id) for event in expected)
+
+
+def overrun(backend: Any, job_id: str) -> None:
+    """End a job's attempt as a parent does that has killed its process."""
+    (held,) = lease(backend, "killed.0")
+    assert held.id == job_id
+    child = Child(1, Board(1), name="killed", overruns=(Overrun(job_id, held.token, 0.0, 1.8e9, ""),))
+    assert Overruns(backend, lambda finished: None).settle(child)
+
+
 def test_an_unknown_task_is_buried_without_followers(
     backend: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -274,7 +299,7 @@ def test_an_unknown_task_is_buried_without_followers(
         mirror(backend)
 
     assert followed.told == []
-    assert f"{result.id}: whether anything follows its burial is not known here" in caplog.text
+    assert f"{result.id}: whether anything follows its end is not known here" in caplog.text
 
 
 def _unknown(name: str) -> Any:

@@ -104,6 +104,13 @@ OPTIONS = [
     ({"backoff": []}, InvalidOption, r"backoff is \[\]"),
     ({"backoff": ["1"]}, InvalidOption, "'1' is not a number"),
     ({"timeout": 0}, InvalidOption, "timeout is 0"),
+    ({"hard_timeout": "1m"}, InvalidOption, "hard_timeout is '1m'"),
+    (
+        {"timeout": 9, "hard_timeout": 9},
+        InvalidOption,
+        "hard_timeout is 9 and timeout is 9: the hard one must be larger",
+    ),
+    ({"timeout": dt.timedelta(minutes=1), "hard_timeout": 30}, InvalidOption, "hard_timeout is 30 and timeout is 60.0"),
     ({"durability": "later"}, InvalidOption, "durability is 'later', it must be one of 'outbox', 'commit', 'now'"),
     ({"sensitive": "card"}, InvalidOption, "sensitive is 'card'"),
 ]
@@ -145,6 +152,7 @@ class TestUsing:
             .using(backend="now")
             .using(database="other")
             .using(max_attempts=9, backoff=2, timeout=4)
+            .using(hard_timeout=dt.timedelta(seconds=9))
             .using(durability="now", sensitive=True)
         )
         expected = {
@@ -156,6 +164,7 @@ class TestUsing:
             "max_attempts": 9,
             "backoff": 2,
             "timeout": 4,
+            "hard_timeout": 9.0,
             "durability": "now",
             "sensitive": True,
         }

@@ -154,6 +154,8 @@ def _sparse(options: Options) -> dict[str, Any]:
         fields["o"] = options.backoff
     if options.timeout != DEFAULT_TIMEOUT:
         fields["x"] = options.timeout
+    if options.hard_timeout is not None:
+        fields["h"] = options.hard_timeout
     if options.atomic:
         fields["z"] = 1
     if options.retry_for:
@@ -181,6 +183,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "m": (int,),
     "o": (int, float, list, str),
     "x": (int, float, NoneType),
+    "h": (int, float),
     "z": (int,),
     "f": (list,),
     "s": (str,),
@@ -193,7 +196,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "u": (str,),
     "l": (str,),
 }
-_OPTIONS = {"m": "max_attempts", "o": "backoff", "x": "timeout"}
+_OPTIONS = {"m": "max_attempts", "o": "backoff", "x": "timeout", "h": "hard_timeout"}
 _HOOKS = {"s": "on_success", "w": "on_failure", "y": "on_exhausted"}
 _CLASSES = {"f": "retry_for", "g": "discard_for"}
 _OPTIONAL = frozenset({*_OPTIONS, *_CLASSES, *_HOOKS, "z"})
@@ -245,7 +248,7 @@ def _require_bounds(priority: int, created: int, due: int | None, expires: int |
 
 def _options(fields: dict[str, Any]) -> Options:
     found = {name: fields[key] for key, name in _OPTIONS.items() if key in fields}
-    for name in found.keys() & {"backoff", "timeout"}:
+    for name in found.keys() & {"backoff", "timeout", "hard_timeout"}:
         # An earlier release took longer ones, and signed them.
         found[name] = _at_most_longest(found[name])
     classes: dict[str, Any] = {name: _paths(key, fields[key]) for key, name in _CLASSES.items() if key in fields}

@@ -48,7 +48,8 @@ class CommonOptions(TypedDict, total=False):
     max_attempts: int
     retry_for: ErrorClasses
     discard_for: ErrorClasses
-    timeout: float
+    timeout: float | timedelta
+    hard_timeout: float | timedelta
     durability: Durability
     atomic: bool
     sensitive: bool | Sequence[str]
@@ -95,6 +96,7 @@ class Options:
     on_success: str = ""
     on_failure: str = ""
     on_exhausted: str = ""
+    hard_timeout: float | None = None
 
 
 DEFAULT_OPTIONS = Options()
@@ -167,6 +169,13 @@ def seconds_of(value: float | timedelta) -> float:
     return value.total_seconds() if isinstance(value, timedelta) else float(value)
 
 
+def timeouts_problem(timeout: float | None, hard_timeout: float | None) -> str | None:
+    """Return what is wrong with a soft and a hard timeout that are set in one place, or None."""
+    if timeout is None or hard_timeout is None or hard_timeout > timeout:
+        return None
+    return f"hard_timeout is {hard_timeout!r} and timeout is {timeout!r}: the hard one must be larger"
+
+
 def _is_duration(value: Any) -> bool:
     return (isinstance(value, timedelta) or is_number(value)) and 0 < seconds_of(value) <= LONGEST
 
@@ -185,10 +194,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "retry_for": (_are_error_classes, "must be an exception class, or a list of them"),
     "discard_for": (_are_error_classes, "must be an exception class, or a list of them"),
     "expires": (_is_duration, "must be a timedelta or a number of seconds above 0, ten years at most"),
-    "timeout": (
-        lambda v: is_number(v) and 0 < v <= LONGEST,
-        "must be a number of seconds above 0, ten years at most",
-    ),
+    "timeout": (_is_duration, "must be a number of seconds above 0, or a timedelta, ten years at most"),
+    "hard_timeout": (_is_duration, "must be a number of seconds above 0, or a timedelta, ten years at most"),
     "concurrency": (
         lambda v: is_number(v, int) and 1 <= v <= MOST_AT_ONCE,
         f"must be a whole number from 1 to {MOST_AT_ONCE}",

@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from django.db import DatabaseError, InterfaceError
 
 from .. import hooks, mirror, outbox
 from ..backend import RedisBackend
 from ..base_backend import describe
-from ..broker.replies import Snapshot
-from ..core.states import State
 
 logger = logging.getLogger("django_backie.duties")
-
-# As include/recover.lua writes it.
-BURIED = "killed its worker"
 
 
 class Mirror:
@@ -61,7 +56,10 @@ class Mirror:
         describing = functools.partial(describe, config=backend.config)
         result = mirror.write(snapshots, backend.config.databases, backend.unpack, describing, backend.alias)
         left = result.failed | self._catch_up(result.behind)
-        self._follow_burials([snapshot for snapshot in snapshots if snapshot.id not in left])
+        for snapshot in snapshots:
+            # Before its mark goes, lest it be lost.
+            if snapshot.id not in left:
+                hooks.follow_unheard(backend, snapshot)
         written = {snapshot.id: snapshot.version for snapshot in snapshots if snapshot.id not in left}
         mirror.forget(broker.done(written), backend.config.databases)
         return len(snapshots), len(left)
@@ -80,12 +78,6 @@ class Mirror:
                 return {*behind}
         self._has_lifted = self._backend.broker.lift(behind) > 0
         return set()
-
-    def _follow_burials(self, snapshots: Sequence[Snapshot]) -> None:
-        """Do what is to follow when a job has killed its worker too often; before its mark goes, lest it be lost."""
-        for snapshot in snapshots:
-            if snapshot.record.state is State.FAILED and snapshot.record.reason.startswith(BURIED):
-                hooks.follow_burial(self._backend, snapshot)
 
     def drain(self) -> None:
         """Mirror until nothing is left, at most what a busy namespace changes meanwhile."""

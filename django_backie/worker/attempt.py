@@ -31,6 +31,14 @@ class Finished(NamedTuple):
     has_followers: bool = False
 
 
+class Stuck(NamedTuple):
+    """A thread that does not go on as it should, for how many seconds, and the attempts of which one is to blame."""
+
+    thread: int
+    seconds: float
+    attempts: tuple[Attempt, ...]
+
+
 # Asked several times for each job, and of the same few functions.
 _is_async = functools.lru_cache(maxsize=4096)(inspect.iscoroutinefunction)
 
@@ -58,10 +66,12 @@ class Attempt:
         """Tell whether the task is a coroutine function."""
         return _is_async(self.task.func)
 
-    def latest_end(self, now: float) -> float:
-        """Return until when the attempt may run that begins now."""
-        timeout = self.job.options.timeout
-        return float("inf") if timeout is None else now + timeout
+    def ends(self, now: float) -> tuple[float, float, int]:
+        """Return until when the attempt may run that begins now, when its process is killed (0: never), its token."""
+        timeout, hard = self.job.options.timeout, self.job.options.hard_timeout
+        if hard is not None:
+            return now + hard, now + hard, self.lease.token
+        return float("inf") if timeout is None else now + timeout, 0.0, 0
 
     @property
     def result(self) -> TaskResult[Any]:

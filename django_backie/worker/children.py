@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from .board import COUNTERS, Board
+from ..core.states import State
+from .board import COUNTED, COUNTERS, Board
 from .pulse import Pulse, Verdict
+from .stacks import Stacks
+
+
+class Overrun(NamedTuple):
+    """An attempt for which a process was killed, how long it was beyond its time, when, and its stack."""
+
+    job: str
+    token: int
+    beyond: float
+    at: float
+    stack: str
 
 
 @dataclass(slots=True)
@@ -24,6 +38,10 @@ class Child:
     pulse: Pulse | None = None
     is_suspended: bool = False
     verdict: Verdict = Verdict.MOVING
+    stacks: Stacks | None = None
+    is_told: bool = False
+    # Why it was killed: attempts that were beyond their hard timeout.
+    overruns: tuple[Overrun, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -34,6 +52,15 @@ class Child:
     def keeps_lease(self) -> bool:
         """Tell whether the child lives and moves, as far as is known."""
         return bool(self.pid) and not self.is_suspended and self.verdict is Verdict.MOVING
+
+    @property
+    def has_begun(self) -> bool:
+        """Tell whether the child lives and has got as far as its loop."""
+        return bool(self.pid) and self.board is not None and self.board.get("turns") > 0
+
+    def where(self) -> dict[int, str]:
+        """Return the stacks of the child's threads, the most recent call last; none where it does not answer."""
+        return self.stacks.ask(self.pid) if self.stacks is not None else {}
 
     def feel(self, now: float) -> Verdict:
         """Judge anew whether the child moves; one that somebody has suspended is not judged."""
@@ -53,11 +80,30 @@ class Totals:
         boards = [child.board for child in children if child.board is not None and child.pid]
         return {name: self.counts[name] + sum(board.get(name) for board in boards) for name in COUNTERS}
 
+    def count(self, state: State) -> None:
+        """Count an attempt that no child can count any more, by the state in which it has left its job."""
+        if state in COUNTED:
+            self.counts[COUNTED[state]] += 1
+
     def bury(self, board: Board) -> None:
         """Keep what a dead child has counted."""
         for name in COUNTERS:
             if name != "busy":
                 self.counts[name] += board.get(name)
+
+
+@contextlib.contextmanager
+def answering(children: Sequence[Child]) -> Iterator[None]:
+    """Give children that are born meanwhile a pipe through which they tell where their threads are."""
+    for child in children:
+        child.stacks = Stacks()
+    try:
+        yield
+    finally:
+        for child in children:
+            if child.stacks is not None:
+                child.stacks.close()
+                child.stacks = None
 
 
 def cause(code: int) -> str:

@@ -245,7 +245,7 @@ class Executor:
             )
         waited = max(0.0, attempt.started - max(job.created, job.run_after or 0.0))
         ran = attempt.ended - attempt.started
-        ending = _ending(lease, transition, note, job.unique)
+        ending = ending_of(lease, transition, note, job.unique)
         # Its slot is free for another job.
         frees = bool(job.limits)
         return Finished(ending, attempt.worker, job, lease.attempt, waited, ran, transition, frees), transition
@@ -259,15 +259,16 @@ class Executor:
         """Return the end of an attempt that failed outside the task: it is handed back, free of charge."""
         logger.error("%s could not be run: %r", attempt.lease.id, error, exc_info=error)
         transition = Transition(State.SCHEDULED, delay=BROKEN_DELAY, refund=True, reason="the worker failed to run it")
-        return Finished(_ending(attempt.lease, transition, ""), attempt.worker, attempt.job, attempt.lease.attempt)
+        return Finished(ending_of(attempt.lease, transition, ""), attempt.worker, attempt.job, attempt.lease.attempt)
 
     def _unopened(self, lease: Lease, job: Job | None, worker: str, outcome: Outcome) -> Finished:
         transition = decide(job or Job(lease.id, "?", "?"), lease.attempt, outcome, 0.0)
         unique = "" if job is None else job.unique
-        return Finished(_ending(lease, transition, "", unique), worker, job, lease.attempt, transition=transition)
+        return Finished(ending_of(lease, transition, "", unique), worker, job, lease.attempt, transition=transition)
 
 
-def _ending(lease: Lease, transition: Transition, note: str, unique: str = "") -> Ending:
+def ending_of(lease: Lease, transition: Transition, note: str, unique: str = "") -> Ending:
+    """Return the end of an attempt as the broker takes it."""
     # Whatever it is, it must not keep the worker from telling its other endings.
     reason = " ".join(storable(transition.reason).split()).replace("|", "/")[:200] if transition.reason else ""
     return Ending(

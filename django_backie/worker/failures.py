@@ -33,8 +33,12 @@ def failure_of(
     if len(lines) > LONGEST_TRACEBACK:
         lines = f"{lines[:2000]}\n[...]\n{lines[-LONGEST_TRACEBACK + 2010 :]}"
     text = cleansing.scrub(message, secrets)[:LONGEST_MESSAGE]
-    kinds = tuple(map(path_of, kind.__mro__[: kind.__mro__.index(BaseException)]))
-    return Failure(path_of(kind), storable(text), storable(lines), kinds)
+    return Failure(path_of(kind), storable(text), storable(lines), kinds_of(kind))
+
+
+def kinds_of(kind: type[BaseException]) -> tuple[str, ...]:
+    """Return the paths of a class of exceptions and of its bases, its own first."""
+    return tuple(map(path_of, kind.__mro__[: kind.__mro__.index(BaseException)]))
 
 
 def reason_of(task: Task[..., Any], job: Job, config: Config, error: BaseException) -> str:

@@ -28,13 +28,14 @@ class Pulse:
         self._turns = -1
         self._stood = 0.0
         self._looked = now
+        # Also while a job excuses it.
+        self.stands_for = 0.0
 
     def feel(self, turns: int, busy_until: float, now: float) -> Verdict:
         """Return the verdict, given the counter and the time until which a started job may run."""
-        if turns != self._turns or now < busy_until:
-            self._stood = 0.0
-        else:
-            self._stood += min(now - self._looked, LONGEST_LOOK)
+        look = min(now - self._looked, LONGEST_LOOK)
+        self.stands_for = 0.0 if turns != self._turns else self.stands_for + look
+        self._stood = 0.0 if turns != self._turns or now < busy_until else self._stood + look
         self._turns, self._looked = turns, now
         if self._stood < self._lease:
             return Verdict.MOVING

@@ -21,12 +21,15 @@ from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..duties.base import Bell
 from ..duties.rota import perform
+from .attempt import Finished
 from .board import Board
-from .children import Child, Totals, cause, cause_of_pause
+from .children import Child, Totals, answering, cause, cause_of_pause
 from .leases import Leases
 from .options import WorkerOptions, worker_name
+from .overruns import Overruns
 from .pulse import Pulse, Verdict
 from .signals import Wakeups, fork_with_signals_held, on_stop_signals, watch_lifeline
+from .standstill import Standstills
 from .worker import OnFinished, Worker
 
 logger = logging.getLogger("django_backie.worker")
@@ -63,6 +66,8 @@ class Supervisor:
         self._duties = Child(0, None)
         self._totals = Totals()
         self._leases = Leases(backend.broker, clock)
+        self._overruns = Overruns(backend, self._ended, clock)
+        self._standstills = Standstills(backend, backend.config.watchdog)
         self._signals = 0
         self._stopping_since: float | None = None
         self._aborting = False
@@ -72,12 +77,13 @@ class Supervisor:
     def run(self) -> int:
         """Supervise until stopped, or until all work is done in burst mode; return the exit code."""
         self._lifeline = os.pipe()
-        with Wakeups(self.stop) as self._wakeups:
+        with Wakeups(self.stop) as self._wakeups, answering(self._workers):
             self._fork_all()
             while any(child.pid for child in self._workers) or self._is_replacing():
                 self._sleep()
                 self._reap()
                 self._judge()
+                self._overruns.enforce(self._workers)
                 self._renew()
                 self._replace()
                 self._restart_if_changed()
@@ -110,7 +116,7 @@ class Supervisor:
         child.name = worker_name(child.number)
         child.born = self._clock.monotonic()
         child.pulse = Pulse(self._backend.config.lease, child.born)
-        child.is_suspended, child.verdict = False, Verdict.MOVING
+        child.is_suspended, child.verdict, child.overruns = False, Verdict.MOVING, ()
         sys.stdout.flush()
         sys.stderr.flush()
         try:
@@ -139,6 +145,8 @@ class Supervisor:
 
     def _run_worker(self, child: Child) -> int:
         assert child.board is not None  # noqa: S101 - for the type checker
+        if child.stacks is not None:
+            child.stacks.answer()
         worker = Worker(self._backend, self._options, child.name, child.board, self._on_finished, self._clock)
         on_stop_signals(worker.stop, worker.abort)
         watch_lifeline(self._lifeline[0], worker.stop_unrenewed)
@@ -166,6 +174,7 @@ class Supervisor:
                 logger.error("worker process %s does not move: %s", child.name, VERDICTS[verdict])
             if verdict is Verdict.WEDGED and child.pid:
                 os.kill(child.pid, signal.SIGKILL)
+        self._standstills.look(self._workers)
 
     def _renew(self) -> None:
         self._leases.renew([child for child in self._workers if child.keeps_lease])
@@ -198,7 +207,7 @@ class Supervisor:
         if code == EXIT_HANDED_BACK or killed_while_stopping:
             if self._stopping_since is not None:
                 self._exit_code = EXIT_HANDED_BACK
-        elif code:
+        elif code and not child.overruns:
             logger.warning("worker process %s died: %s", child.name, cause(code))
         if child.board is None:
             return
@@ -210,10 +219,18 @@ class Supervisor:
 
     def _bury(self, child: Child) -> None:
         assert child.board is not None  # noqa: S101 - for the type checker
+        if child.overruns:
+            self._overruns.settle(child)
+            return
         # Whoever is killed because it does not stop has not crashed by its jobs' fault.
         started = child.board.started() if self._stopping_since is None else []
         if self._leases.bury(child, started):
             self._hurry_duties()
+
+    def _ended(self, finished: Finished) -> None:
+        """Tell of the end of an attempt whose process cannot."""
+        self._totals.count(finished.ending.state)
+        self._on_finished([finished])
 
     def _is_replacing(self) -> bool:
         return self._stopping_since is None and any(child.due != float("inf") for child in self._workers)
@@ -278,4 +295,4 @@ class Supervisor:
         now = self._clock.monotonic()
         if self._stopping_since is None:
             longest = min([longest, *(child.due - now for child in [*self._workers, self._duties] if not child.pid)])
-        self._wakeups.wait(max(0.0, longest))
+        self._wakeups.wait(max(0.0, min(longest, self._overruns.next_deadline(self._workers) - now)))

@@ -21,7 +21,8 @@ class Limit:
     """A ``with`` block that another thread can interrupt, at most once and never after its end."""
 
     def __init__(self, timeout: float | None, clock: Clock = SYSTEM) -> None:
-        self._thread = threading.get_ident()
+        self.thread = threading.get_ident()
+        self.is_told = False
         self._lock = threading.Lock()
         self._active = False
         self._fired: type[BaseException] | None = None
@@ -49,8 +50,14 @@ class Limit:
             if not self._active or self._fired is not None:
                 return False
             self._fired = error
-            _raise_in(self._thread, error)
+            _raise_in(self.thread, error)
             return True
+
+    def is_unheeded(self, now: float, patience: float) -> bool:
+        """Tell whether the block goes on so many seconds after its time was up, and nobody was told yet."""
+        if self.deadline is None or self.is_told or now - self.deadline <= patience:
+            return False
+        return self._active and self._fired is not None and issubclass(self._fired, TaskTimeout)
 
     @staticmethod
     def _absorb() -> None:

@@ -22,6 +22,7 @@ from .pools.both import Pools
 from .requests import Requests
 from .stopping import Stopping
 from .turns import Turns
+from .watchdog import Watchdog
 
 logger = logging.getLogger("django_backie.worker")
 
@@ -57,6 +58,7 @@ class Worker:
         self._executor = Executor(backend, clock, hold_of=self._membership.hold_of)
         self._inbox = Inbox()
         self._pools = Pools(options, self._executor, self._inbox.put, board, clock)
+        self._watchdog = Watchdog(self._pools, backend.config.watchdog, clock)
         self._ledger = Ledger()
         self._requests = Requests(backend.broker, self._pools.cancel, clock)
         self._stopping = Stopping(clock)
@@ -160,6 +162,7 @@ class Worker:
             self._requests.hear(asked, self.name, self._ledger.running)
         self._board.set("busy", len(self._ledger.running))
         self._pools.enforce_timeouts()
+        self._watchdog.look()
         if self._stopping.has_begun:
             self._stopping.tell(self._membership.stopping)
             self._hand_back_unstarted()

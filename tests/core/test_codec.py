@@ -296,6 +296,13 @@ def test_a_wait_of_more_than_ten_years_is_taken_for_ten() -> None:
     assert (found.timeout, found.backoff) == (LONGEST, (1.0, LONGEST))
 
 
+def test_a_hard_timeout_travels_and_costs_the_other_jobs_nothing() -> None:
+    limited = codec.pack(make_job(options=Options(hard_timeout=90.5)), SIGNER, LIMIT).body
+
+    assert codec.unpack(JOB_ID, limited, SIGNER).options.hard_timeout == 90.5
+    assert '"h"' not in codec.pack(make_job(options=Options(max_attempts=9)), SIGNER, LIMIT).body
+
+
 @pytest.mark.parametrize("timeout", [0.1, LONGEST, None])
 @pytest.mark.parametrize("backoff", [LONGEST, (0, 1.5), [1]])
 def test_what_the_settings_allow_travels(timeout: float | None, backoff: Any) -> None:

@@ -58,7 +58,7 @@ def assert_sound(job: Job) -> None:
     assert abs(job.priority) <= 100
     assert moment(job.created).year
     assert job.run_after is None or moment(job.run_after).year
-    for name in ("max_attempts", "backoff", "timeout", "atomic"):
+    for name in ("max_attempts", "backoff", "timeout", "hard_timeout", "atomic"):
         value = getattr(job.options, name)
         assert value is None or option_problem(name, value) is None, name
     for argument in (job.args, job.kwargs):
@@ -236,6 +236,8 @@ BOMBS = {
     "no waiting times": '{"t":"x","c":1,"o":[]}',
     "waiting times that are lists": '{"t":"x","c":1,"o":[[1]]}',
     "time limit of nothing": '{"t":"x","c":1,"x":0}',
+    "hard time limit below nothing": '{"t":"x","c":1,"h":-1}',
+    "hard time limit as null": '{"t":"x","c":1,"h":null}',
     "database that is a list": '{"t":"x","c":1,"d":[]}',
     "backend that is a number": '{"t":"x","c":1,"b":1}',
 }

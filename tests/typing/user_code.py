@@ -23,7 +23,9 @@ async def fetch(url: str) -> bytes:
     return url.encode()
 
 
-@task(queue_name="mail", priority=5, max_attempts=3, backoff=[1.0, 5.0], timeout=30, durability="commit")
+@task(
+    queue_name="mail", priority=5, max_attempts=3, backoff=[1.0, 5.0], timeout=30, hard_timeout=60, durability="commit"
+)
 def configured(name: str) -> int:
     return len(name)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django_backie.worker.board import Board
+from django_backie.worker.board import Board, Limited
 
 A, B = str(UUID(int=1)), str(UUID(int=2))
 
@@ -32,6 +32,26 @@ def test_a_job_without_a_timeout_may_keep_the_process_busy_for_ever() -> None:
     board = Board(1)
     board.begin(0, A)
     assert board.busy_until() == float("inf")
+
+
+def test_jobs_with_a_hard_timeout_are_told_with_their_deadlines() -> None:
+    board = Board(3)
+    board.begin(0, A, 10.0)
+    board.begin(1, B, 20.0, 20.0, 2**53)
+    assert board.limited() == [Limited(1, B, 20.0, 2**53)]
+    board.end(1)
+    assert board.limited() == []
+
+
+def test_the_threads_of_started_jobs_are_known_by_their_slots() -> None:
+    board = Board(2)
+    for slot in range(2):
+        board.serve(slot, 2**63 + slot)
+    board.begin(1, B)
+    assert board.threads() == {B: 2**63 + 1}
+    board.end(1)
+    board.begin(1, A)
+    assert board.threads() == {A: 2**63 + 1}
 
 
 def test_the_renewal_is_told_in_seconds() -> None:

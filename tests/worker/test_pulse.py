@@ -58,3 +58,11 @@ def test_what_the_parent_has_slept_through_does_not_count() -> None:
     pulse.feel(7, IDLE, 1.0)
     assert pulse.feel(7, IDLE, 10_000.0) is Verdict.MOVING
     assert LONGEST_LOOK < LEASE
+
+
+def test_how_long_a_loop_stands_is_known_though_a_job_excuses_it() -> None:
+    pulse = Pulse(LEASE, 0.0)
+    looks(pulse, 12, busy_until=601.0)
+    assert pulse.stands_for == 11.0
+    pulse.feel(8, 601.0, 13.0)
+    assert pulse.stands_for == 0.0

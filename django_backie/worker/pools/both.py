@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...clock import Clock
-from ..attempt import Attempt, Finished
+from ..attempt import Attempt, Finished, Stuck
 from ..board import Board
 from ..executor import Executor
 from ..options import WorkerOptions
@@ -63,6 +63,14 @@ class Pools:
     def enforce_timeouts(self) -> None:
         """Interrupt every attempt whose time is up; the loop does so by itself."""
         self.threads.enforce_timeouts()
+
+    def unheeding(self, now: float, patience: float) -> list[Stuck]:
+        """Return the threads whose attempts go on so long after their timeout; each attempt once."""
+        return self.threads.unheeding(now, patience)
+
+    def blocked(self, now: float, patience: float) -> list[Stuck]:
+        """Return the loop's thread where the loop has not turned for so long; once."""
+        return self.loop.blocked(now, patience)
 
     def cancel(self, attempt: Attempt) -> None:
         """Interrupt an attempt whose job is to be cancelled, where that is safe: a sync one looks for itself."""

@@ -11,7 +11,7 @@ from asgiref.sync import sync_to_async
 
 from ...clock import SYSTEM, Clock
 from .. import hygiene
-from ..attempt import Attempt, Finished
+from ..attempt import Attempt, Finished, Stuck
 from ..board import Board
 from ..executor import Executor
 
@@ -36,13 +36,17 @@ class LoopPool:
         self._executor = executor
         self._report = report
         self._board = board
-        self._free = list(range(first_slot, first_slot + size))
+        self._slots = range(first_slot, first_slot + size)
+        self._free = list(self._slots)
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tasks: dict[asyncio.Task[None], Attempt] = {}
         self._cleaned = 0.0
         self._is_interrupted = False
+        # When the loop was last asked for a sign of life that it has not given yet, and whether somebody was told.
+        self._asked: float | None = None
+        self._is_told = False
 
     def submit(self, attempts: Sequence[Attempt]) -> None:
         """Start attempts; all of them in one wake-up of the loop."""
@@ -61,6 +65,24 @@ class LoopPool:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._cancel_one, attempt)
 
+    def blocked(self, now: float, patience: float) -> list[Stuck]:
+        """Return the loop's thread if the loop has not turned for so long, once; ask the loop for a sign of life."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or thread.ident is None or not thread.is_alive():
+            return []
+        if self._asked is None:
+            self._asked, self._is_told = now, False
+            loop.call_soon_threadsafe(self._answer)
+        if now - self._asked <= patience or self._is_told:
+            return []
+        self._is_told = True
+        current = asyncio.current_task(loop)
+        found = self._tasks.get(current) if current is not None else None
+        return [Stuck(thread.ident, now - self._asked, (found,) if found else tuple(self._tasks.values()))]
+
+    def _answer(self) -> None:
+        self._asked = None
+
     def stop(self) -> None:
         """End the loop and its thread."""
         if self._loop is not None and self._thread is not None:
@@ -73,8 +95,9 @@ class LoopPool:
         self._thread = threading.Thread(target=self._turn, args=(self._loop,), name="backie-loop", daemon=True)
         self._thread.start()
 
-    @staticmethod
-    def _turn(loop: asyncio.AbstractEventLoop) -> None:
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        for slot in self._slots:
+            self._board.serve(slot, threading.get_ident())
         asyncio.set_event_loop(loop)
         loop.run_forever()
         loop.run_until_complete(loop.shutdown_asyncgens())
@@ -127,7 +150,7 @@ class LoopPool:
         self._report(finished)
 
     def _note_start(self, slot: int, attempt: Attempt) -> None:
-        self._board.begin(slot, attempt.lease.id, attempt.latest_end(self._clock.monotonic()))
+        self._board.begin(slot, attempt.lease.id, *attempt.ends(self._clock.monotonic()))
 
     async def _clean(self) -> None:
         """Care for the connections of the thread in which async code uses the database."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ...clock import SYSTEM, Clock
 from ...exceptions import Shutdown, TaskTimeout
 from .. import hygiene
-from ..attempt import Attempt, Finished
+from ..attempt import Attempt, Finished, Stuck
 from ..board import Board
 from ..executor import Executor
 from ..timelimit import Limit
@@ -29,6 +29,7 @@ class ThreadPool:
         self._clock = clock
         self._line: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
         self._limits: list[Limit | None] = [None] * size
+        self._running: list[Attempt | None] = [None] * size
         self.last_started = clock.monotonic()
         self._threads = [
             threading.Thread(target=self._work, args=(slot,), name=f"backie-{slot}", daemon=True)
@@ -69,6 +70,16 @@ class ThreadPool:
             if limit is not None and limit.deadline is not None and limit.deadline <= now:
                 limit.interrupt(TaskTimeout)
 
+    def unheeding(self, now: float, patience: float) -> list[Stuck]:
+        """Return the threads whose attempts go on so long after their timeout; each attempt once."""
+        found: list[Stuck] = []
+        for slot, limit in enumerate(self._limits):
+            attempt = self._running[slot]
+            if limit is not None and attempt is not None and limit.is_unheeded(now, patience):
+                limit.is_told = True
+                found.append(Stuck(limit.thread, now - (limit.deadline or now), (attempt,)))
+        return found
+
     def interrupt_all(self) -> None:
         """Interrupt every attempt, because the worker stops."""
         for limit in self._limits:
@@ -84,6 +95,7 @@ class ThreadPool:
             thread.join(timeout=max(0.0, deadline - self._clock.monotonic()))
 
     def _work(self, slot: int) -> None:
+        self._board.serve(slot, threading.get_ident())
         while (attempt := self._line.get()) is not None:
             self._run(slot, attempt)
         hygiene.safely(hygiene.close_all)
@@ -103,11 +115,11 @@ class ThreadPool:
 
     def _begin(self, slot: int, attempt: Attempt) -> None:
         """Note that the task's own code runs: what waits for a database has not started, and is not charged."""
-        self._board.begin(slot, attempt.lease.id, attempt.latest_end(self._clock.monotonic()))
+        self._board.begin(slot, attempt.lease.id, *attempt.ends(self._clock.monotonic()))
 
     def _limited(self, slot: int, attempt: Attempt) -> Finished:
         limit = Limit(attempt.job.options.timeout, self._clock)
-        self._limits[slot] = limit
+        self._running[slot], self._limits[slot] = attempt, limit
         try:
             return self._executor.run(attempt, limit)
         except BaseException as error:  # noqa: BLE001 - a thread that ends would take its jobs with it

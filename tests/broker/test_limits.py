@@ -222,6 +222,26 @@ def test_a_slot_without_a_running_job_is_void(broker: RedisBroker) -> None:
     assert broker.client.hkeys(broker.keys["lj"]) == ["a", "b"]
 
 
+def test_two_slots_that_get_free_at_once_let_two_in(broker: RedisBroker) -> None:
+    broker.enqueue(limited("abcd", TWO))
+    leases = claim(broker, 4)
+
+    endings = [Ending(lease.id, lease.token, State.SUCCESSFUL) for lease in leases]
+    assert ids_of(broker.turn(WORKER, endings, limit=4).leases) == ["c", "d"]
+
+
+def test_who_is_parked_with_another_key_by_now_is_not_let_in(broker: RedisBroker) -> None:
+    broker.token("r1", HOUR, 1)
+    broker.enqueue([*limited("a"), *limited("b", f"{ONE} {SLOW}"), *limited("c", SLOW)])
+    (lease,) = claim(broker, 3)
+    broker.client.zadd(broker.keys["lp:c1"], {"c": -1})
+
+    end(broker, lease)
+
+    assert "c" in parked(broker)
+    assert "b" not in parked(broker)
+
+
 def test_no_more_are_let_in_than_slots_were_freed(broker: RedisBroker) -> None:
     broker.enqueue(limited("abcdef", TWO))
     leases = claim(broker, 6)
@@ -462,6 +482,12 @@ def test_a_limit_is_read_behind_a_unique_key(broker: RedisBroker) -> None:
     broker.enqueue([job("a", unique="e1", limits=ONE), job("b", unique="e2", limits=ONE)])
 
     assert ids_of(claim(broker, 2)) == ["a"]
+
+
+def test_the_flags_of_a_later_release_are_no_limit(broker: RedisBroker) -> None:
+    broker.enqueue([found._replace(body=found.body.replace("1l", "1x", 1)) for found in limited("ab")])
+
+    assert ids_of(claim(broker, 2)) == ["a", "b"]
 
 
 def test_what_looks_like_a_limit_without_the_flag_is_none(broker: RedisBroker) -> None:

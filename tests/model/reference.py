@@ -628,7 +628,7 @@ class Reference:
         full = max(self.full.get(key, 0.0), float(self.now))
         left = math.floor(most - (full - self.now) / interval + 1e-6)
         after = full + max(left, 0) * interval
-        return left, max(math.ceil(after - (most - 1) * interval - 1e-6), self.now + 1)
+        return left, math.ceil(after - (most - 1) * interval - 1e-6)
 
     def _key_without_room(self, job: Job, without: dict[str, int]) -> str | None:
         for key, interval, most in job.limits:

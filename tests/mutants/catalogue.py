@@ -1422,7 +1422,6 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "full",
             "Everybody looks for tokens that others get.",
         ),
-        ("look-soon", "limits.burst), now + 1)", "limits.burst), now)", "Everybody looks at once again."),
         ("without", "if left < 1 then without", "if left < 0 then without", "One more runs than may."),
         (
             "without-kept",

@@ -159,6 +159,19 @@ def test_a_loop_that_turns_is_not_told(stage: Stage, caplog: pytest.LogCaptureFi
     assert told(caplog) == []
 
 
+def test_a_loop_may_answer_in_the_very_moment_of_the_question(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.run(patient)
+    until(lambda: stage.finished)
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.pools.loop._loop, "call_soon_threadsafe", lambda answer: answer())
+        assert stage.pools.blocked(1.0, PATIENCE) == []
+
+    assert stage.pools.loop._asked is None
+    assert told(caplog) == []
+
+
 def test_without_patience_nothing_is_told(backend: Any, caplog: pytest.LogCaptureFixture) -> None:
     for event in (GATE, BEGUN):
         event.clear()

@@ -70,15 +70,18 @@ class LoopPool:
         loop, thread = self._loop, self._thread
         if loop is None or thread is None or thread.ident is None or not thread.is_alive():
             return []
-        if self._asked is None:
-            self._asked, self._is_told = now, False
+        # The loop answers when it likes: between any two looks at what it changes.
+        asked = self._asked
+        if asked is None:
+            asked, self._is_told = now, False
+            self._asked = asked
             loop.call_soon_threadsafe(self._answer)
-        if now - self._asked <= patience or self._is_told:
+        if now - asked <= patience or self._is_told:
             return []
         self._is_told = True
         current = asyncio.current_task(loop)
         found = self._tasks.get(current) if current is not None else None
-        return [Stuck(thread.ident, now - self._asked, (found,) if found else tuple(self._tasks.values()))]
+        return [Stuck(thread.ident, now - asked, (found,) if found else tuple(self._tasks.values()))]
 
     def _answer(self) -> None:
         self._asked = None

@@ -64,7 +64,7 @@ local function room(prefix, key, limits, now)
   if limits.rate ~= key then return 1, now + parking_patience end
   local full = full_at(prefix, key, now)
   local left = tokens_left(full, now, limits.interval, limits.burst)
-  return left, math.max(next_token(full + math.max(left, 0) * limits.interval, limits.interval, limits.burst), now + 1)
+  return left, next_token(full + math.max(left, 0) * limits.interval, limits.interval, limits.burst)
 end
 
 -- Answers nothing where a job may start, else the key without room, and when to look again. A key without room stays so

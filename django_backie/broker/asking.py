@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import redis
@@ -18,11 +18,21 @@ FRESH = 30.0
 
 
 class Asking:
-    """One question at a time, on a connection of its own that is made with the first."""
+    """One question at a time, on a connection of its own that is made with the first.
 
-    def __init__(self, broker: RedisBroker, queues: Sequence[str], mode: QueueMode, clock: Clock = SYSTEM) -> None:
+    ``order`` returns the queues in the order in which a turn is to ask them; by default it is the given one.
+    """
+
+    def __init__(
+        self,
+        broker: RedisBroker,
+        queues: Sequence[str],
+        mode: QueueMode,
+        clock: Clock = SYSTEM,
+        order: Callable[[], Sequence[str]] | None = None,
+    ) -> None:
         self._broker = broker
-        self._queues = tuple(queues)
+        self._order = order or (lambda: queues)
         self._mode = mode
         self._client: redis.Redis | None = None
         self._asked: tuple[str, Sequence[Ending], int] = ("", (), 0)
@@ -41,7 +51,7 @@ class Asking:
             BrokerUnavailable: the question could not be sent; perhaps it has come through all the same.
         """
         script = scripts.load("turn")
-        arguments = self._broker.turn_arguments(worker, endings, limit, self._queues, self._mode)
+        arguments = self._broker.turn_arguments(worker, endings, limit, self._order(), self._mode)
         with translated(self._broker.config.url):
             if self._client is None:
                 self._client = single_client(self._broker.config.url)
@@ -61,7 +71,7 @@ class Asking:
                 turn = replies.turn(self._connection.read_response())
             except redis.exceptions.NoScriptError:
                 # Nothing was done; a turn by the broker teaches the server the script.
-                return self._broker.turn(*self._asked, self._queues, self._mode)
+                return self._broker.turn(*self._asked, self._order(), self._mode)
             except BaseException:
                 # An answer that comes too late must not be taken for that to the next question.
                 self._answered = float("-inf")

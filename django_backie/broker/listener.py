@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import redis
 
@@ -13,11 +13,22 @@ from .replies import Turn
 
 
 class Listener:
-    """Blocks until there may be work. One per worker, on a connection of its own."""
+    """Blocks until there may be work. One per worker, on a connection of its own.
 
-    def __init__(self, broker: RedisBroker, queues: Sequence[str], mode: QueueMode, longest: float) -> None:
+    ``order`` returns the queues in the order in which a turn is to ask them; by default it is the given one.
+    """
+
+    def __init__(
+        self,
+        broker: RedisBroker,
+        queues: Sequence[str],
+        mode: QueueMode,
+        longest: float,
+        order: Callable[[], Sequence[str]] | None = None,
+    ) -> None:
         self._broker = broker
         self._queues = tuple(queues)
+        self._order = order or (lambda: self._queues)
         self._mode = mode
         self._longest = longest
         self._client = broker._client or blocking_client(broker.config.url, longest)
@@ -31,7 +42,7 @@ class Listener:
             BrokerUnavailable: the connection broke; jobs may have been given all the same.
         """
         script = scripts.load("turn")
-        arguments = self._broker.turn_arguments(worker, (), limit, self._queues, self._mode)
+        arguments = self._broker.turn_arguments(worker, (), limit, self._order(), self._mode)
         with translated(self._broker.config.url):
             # The server goes on to the second as soon as the first lets go: it saves a round trip where it counts most.
             pipeline = self._client.pipeline(transaction=False)

@@ -19,7 +19,8 @@ SHOWN_TASKS = 6
 
 def banner(backend: RedisBackend, options: WorkerOptions, tasks: list[str], verbosity: int) -> str:
     """Return the banner, with warnings and their remedies."""
-    queues = ",".join(options.queues) or "all"
+    weights = [f" ({weight:g})" for weight in options.weights] or [""] * len(options.queues)
+    queues = ",".join(map("".join, zip(options.queues, weights, strict=True))) or "all"
     if options.exclude_queues:
         queues = f"all but {','.join(options.exclude_queues)}"
     lines = [

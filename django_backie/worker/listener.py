@@ -58,8 +58,8 @@ class ListenerThread:
     def __init__(self, broker: RedisBroker, options: WorkerOptions, put: Callable[[Any], None]) -> None:
         self._broker = broker
         self._options = options
-        self._listener = Listener(broker, options.named_queues, options.mode, LONGEST_BLOCK)
-        self._asking = Asking(broker, options.named_queues, options.mode)
+        self._listener = Listener(broker, options.named_queues, options.mode, LONGEST_BLOCK, options.queues_to_ask)
+        self._asking = Asking(broker, options.named_queues, options.mode, order=options.queues_to_ask)
         self._put = put
         self._line: queue.SimpleQueue[Wanted | None] = queue.SimpleQueue()
         # Changed by the worker's thread alone.
@@ -133,5 +133,5 @@ class ListenerThread:
         Raises:
             BrokerUnavailable: no answer; jobs may have been given all the same.
         """
-        queues, mode = self._options.named_queues, self._options.mode
-        return self._broker.turn(wanted.worker, wanted.endings or (), wanted.limit, queues, mode)
+        queues = self._options.queues_to_ask()
+        return self._broker.turn(wanted.worker, wanted.endings or (), wanted.limit, queues, self._options.mode)

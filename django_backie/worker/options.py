@@ -8,6 +8,7 @@ import socket
 from dataclasses import dataclass
 
 from ..broker.redis import QueueMode
+from .order import drawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,8 @@ class WorkerOptions:
     async_concurrency: int = 100
     queues: tuple[str, ...] = ()
     exclude_queues: tuple[str, ...] = ()
+    # One for each of ``queues``, or none: then their order is strict.
+    weights: tuple[float, ...] = ()
     burst: bool = False
     max_jobs: int | None = None
     max_memory: int | None = None
@@ -33,6 +36,10 @@ class WorkerOptions:
     def named_queues(self) -> tuple[str, ...]:
         """Return the names that go with the mode."""
         return self.queues or self.exclude_queues
+
+    def queues_to_ask(self) -> tuple[str, ...]:
+        """Return the names in the order of the next turn: with weights it is drawn anew each time."""
+        return drawn(self.named_queues, self.weights)
 
 
 def worker_name(number: int = 0) -> str:

@@ -42,6 +42,13 @@ class Command(BaseCommand):
         add("--threads", type=_count, default=8, help="threads per process, for sync tasks (8)")
         add("--async-concurrency", type=_count, default=100, help="async tasks at once per process (100)")
         add("--queues", type=_names, default=(), metavar="A,B", help="serve only these, in this order")
+        add(
+            "--weights",
+            type=_weights,
+            default=(),
+            metavar="N,M",
+            help="one for each queue: how often it is asked first",
+        )
         add("--exclude-queues", type=_names, default=(), metavar="A,B", help="serve all but these")
         add("--burst", action="store_true", help="end when no job is ready or running")
         add("--max-jobs", type=_count, metavar="N", help="replace a process after this many jobs")
@@ -63,6 +70,10 @@ class Command(BaseCommand):
             raise CommandError(msg)
         if options["queues"] and options["exclude_queues"]:
             msg = "--queues and --exclude-queues exclude each other"
+            raise CommandError(msg)
+        if options["weights"] and len(options["weights"]) != len(options["queues"]):
+            found = f"{len(options['weights'])} for {len(options['queues'])} queues"
+            msg = f"--weights needs --queues and one number for each of them, not {found}"
             raise CommandError(msg)
         backend = _backend_of(options["backend"])
         configure_logging(options["log_format"], _level(options["verbosity"]))
@@ -121,6 +132,7 @@ def _worker_options(options: dict[str, Any]) -> WorkerOptions:
         "async_concurrency",
         "queues",
         "exclude_queues",
+        "weights",
         "burst",
         "max_jobs",
         "max_memory",
@@ -157,6 +169,21 @@ def _seconds(text: str) -> float:
         msg = f"{text!r} is not a number of seconds"
         raise ArgumentTypeError(msg)
     return seconds
+
+
+def _weights(text: str) -> tuple[float, ...]:
+    return tuple(map(_weight, text.split(",")))
+
+
+def _weight(text: str) -> float:
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = 0.0
+    if not 0.001 <= weight <= 1_000_000:
+        msg = f"{text!r} is not a weight: a number from 0.001 to 1000000"
+        raise ArgumentTypeError(msg)
+    return weight
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ from .task_options import (
     is_function,
     refuse_functions,
     refuse_late_kill,
+    refuse_overlap_beside,
     refuse_unknown,
     refuse_what_cannot_be_atomic,
     refuse_what_needs_arguments,
@@ -103,6 +104,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
         refuse_late_kill(self.module_path, self.timeout, self.hard_timeout)
         if self.schedule is not None:
             refuse_what_needs_arguments(self.module_path, self.signature)
+            refuse_overlap_beside(self.module_path, self.schedule, self)
         if self.atomic:
             refuse_what_cannot_be_atomic(self.module_path, self.func, self.durability)
 

@@ -10,7 +10,7 @@ from typing import Any
 from . import compat
 from .core.limits import Shared, limit_key_of, rate_of
 from .core.options import HOOKS, TaskOptions, option_problem, seconds_of, timeouts_problem
-from .core.timetable import schedule_of
+from .core.timetable import Schedule, schedule_of
 from .core.unique import Unique, unique_of
 from .exceptions import InvalidOption, did_you_mean
 
@@ -75,6 +75,22 @@ def refuse_what_needs_arguments(where: str, signature: inspect.Signature) -> Non
     except TypeError as error:
         msg = f"{where}{signature}: a schedule calls its task without arguments: {error}; give them defaults"
         raise InvalidOption(msg) from None
+
+
+def refuse_overlap_beside(where: str, schedule: Schedule, options: Any) -> None:
+    """Refuse a schedule that is to avoid overlaps where the task's own options are of the same kind.
+
+    Raises:
+        InvalidOption: names the option.
+    """
+    if schedule.overlap == "allow":
+        return
+    for name in ("unique", "concurrency", "concurrency_key"):
+        if getattr(options, name) not in {None, False}:
+            msg = (
+                f"{where}: overlap={schedule.overlap!r} of the schedule and {name} exclude each other; set one of them"
+            )
+            raise InvalidOption(msg)
 
 
 def refuse_what_cannot_be_atomic(where: str, func: Callable[..., Any], durability: str | None) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from . import registry
 from .backend import RedisBackend
 from .clock import SYSTEM
 from .core.timetable import Schedule
+from .core.unique import Unique
 from .exceptions import UnknownTask
 from .moments import moment
 from .result import TaskResult
@@ -68,6 +69,18 @@ def run(name: str, backend: RedisBackend) -> TaskResult[Any]:
 def database_of(task: Task[..., Any], backend: RedisBackend) -> str:
     """Return the alias whose table has the row of a task's schedule."""
     return task.database or backend.config.databases[0]
+
+
+def for_slots(task: Task[..., Any], schedule: Schedule) -> Task[..., Any]:
+    """Return a task as the jobs of its schedule have it, which may not overlap.
+
+    ``"skip"`` is one job until its end; ``"queue"`` is one that waits, and one that runs.
+    """
+    if schedule.overlap == "skip":
+        return replace(task, schedule=None, coalesce=False, unique=Unique(by=()))
+    if schedule.overlap == "queue":
+        return replace(task, schedule=None, coalesce=False, unique=Unique(by=(), until="start"), concurrency=1)
+    return task
 
 
 def scheduled(backend: RedisBackend) -> Iterator[tuple[Task[..., Any], Schedule]]:

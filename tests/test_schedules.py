@@ -15,6 +15,8 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 
 from django_backie import cron, every, registry, task
+from django_backie.broker.replies import Ending
+from django_backie.core.states import State
 from django_backie.core.timetable import Schedule
 from django_backie.duties.rota import duties_of
 from django_backie.duties.schedules import Schedules
@@ -22,10 +24,11 @@ from django_backie.exceptions import InvalidOption
 from django_backie.models import Job
 from django_backie.models import Schedule as Row
 from tests.app.tasks import add, echo
-from tests.helpers import StandingClock, drain, mirror
+from tests.helpers import StandingClock, drain, lease, mirror
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
+WORKER = "host:1.0:abcd.0"  # of tests.helpers.lease
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
 
@@ -294,6 +297,112 @@ def test_a_database_that_went_back_does_not_stop_a_schedule(
 
 def test_the_duty_is_among_those_of_a_backend_with_a_table(backend: Any) -> None:
     assert "schedules" in [duty.name for duty in duties_of(backend)]
+
+
+# Jobs that take longer than their interval.
+
+
+def slots_pass(backend: Any, clock: Clock, duty: Schedules, count: int) -> None:
+    for _ in range(count):
+        clock.forward(minutes=5)
+        duty.tick()
+
+
+def states() -> list[str]:
+    """Return the states of the slots' jobs, in the order of the slots."""
+    return list(Job.objects.order_by("pk").values_list("state", flat=True))
+
+
+def begun(backend: Any, clock: Clock, overlap: Any, **options: Any) -> Schedules:
+    scheduled(every(minutes=5, overlap=overlap), **options)
+    duty = Schedules(backend, clock)
+    duty.tick()
+    return duty
+
+
+def test_jobs_may_overlap_unless_told_otherwise(backend: Any, clock: Clock) -> None:
+    duty = begun(backend, clock, "allow")
+    slots_pass(backend, clock, duty, 2)
+
+    assert len(lease(backend)) == 2
+
+
+def test_a_slot_is_skipped_while_the_former_one_s_job_is_not_over(backend: Any, clock: Clock) -> None:
+    duty = begun(backend, clock, "skip")
+    slots_pass(backend, clock, duty, 1)
+    (first,) = lease(backend)
+    slots_pass(backend, clock, duty, 2)
+    mirror(backend)
+
+    assert states() == ["RUNNING", "CANCELLED", "CANCELLED"]
+    assert {row.reason for row in Job.objects.filter(state="CANCELLED")} == {f"duplicate of {first.id}"}
+
+
+def test_a_job_that_waits_or_is_retried_is_not_over(backend: Any, clock: Clock) -> None:
+    duty = begun(backend, clock, "skip")
+    slots_pass(backend, clock, duty, 2)
+    (first,) = lease(backend)
+    backend.broker.turn(WORKER, [Ending(first.id, first.token, State.RETRYABLE, delay=3600.0)])
+    slots_pass(backend, clock, duty, 1)
+    mirror(backend)
+
+    assert states() == ["RETRYABLE", "CANCELLED", "CANCELLED"]
+
+
+def test_when_it_is_over_the_next_slot_has_a_job_again(backend: Any, clock: Clock) -> None:
+    duty = begun(backend, clock, "skip")
+    for _ in range(3):
+        slots_pass(backend, clock, duty, 1)
+        drain(backend)
+    mirror(backend)
+
+    assert states() == ["SUCCESSFUL"] * 3
+
+
+def test_one_job_queues_behind_the_one_that_runs(backend: Any, clock: Clock) -> None:
+    duty = begun(backend, clock, "queue")
+    slots_pass(backend, clock, duty, 1)
+    (first,) = lease(backend)
+    slots_pass(backend, clock, duty, 3)
+    assert lease(backend) == []
+    mirror(backend)
+    assert states() == ["RUNNING", "READY", "CANCELLED", "CANCELLED"]
+
+    backend.broker.turn(WORKER, [Ending(first.id, first.token, State.SUCCESSFUL)])
+    (second,) = lease(backend)
+    assert second.id == str(Job.objects.order_by("pk")[1].pk)
+
+
+def test_calls_of_the_task_are_not_held_up_and_hold_up_nobody(backend: Any, clock: Clock) -> None:
+    duty = begun(backend, clock, "queue")
+    (found,) = registry._tasks.values()
+    found.delay()
+    slots_pass(backend, clock, duty, 1)
+    found.delay()
+
+    assert len(lease(backend)) == 3
+
+
+def test_coalescing_tasks_may_queue(backend: Any, clock: Clock) -> None:
+    duty = begun(backend, clock, "skip", coalesce=True)
+    slots_pass(backend, clock, duty, 2)
+    mirror(backend)
+
+    assert states() == ["READY", "CANCELLED"]
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue"])
+@pytest.mark.parametrize("options", [{"unique": True}, {"concurrency": 1}, {"concurrency_key": ()}])
+def test_options_of_the_same_kind_exclude_each_other(overlap: Any, options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(InvalidOption, match=f"overlap='{overlap}' of the schedule and {name} exclude each other"):
+        scheduled(every(minutes=5, overlap=overlap), **options)
+    assert scheduled(every(minutes=5), **options).schedule.overlap == "allow"
+
+
+def test_an_overlap_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="overlap is 'wait', it must be one of 'allow', 'skip', 'queue'"):
+        cron("@daily", overlap="wait")  # type: ignore[arg-type]
 
 
 # Mistakes.

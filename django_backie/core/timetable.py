@@ -20,6 +20,8 @@ from ..exceptions import InvalidOption
 
 Missed = Literal["latest", "skip", "all"]
 MISSED: tuple[Missed, ...] = ("latest", "skip", "all")
+Overlap = Literal["allow", "skip", "queue"]
+OVERLAPS: tuple[Overlap, ...] = ("allow", "skip", "queue")
 # A slot that is taken up later than this was missed.
 GRACE = 60.0
 MOST_MISSED = 100
@@ -88,12 +90,14 @@ Timetable = Cron | Every
 class Schedule:
     """A timetable, and what becomes of times at which no worker was there.
 
-    ``jitter``: seconds over which the jobs of all slots are spread, each by its own always equal part.
+    ``jitter``: seconds over which the jobs of all slots are spread, each by its own always equal part. ``overlap``:
+    what becomes of a slot while the job of a former one is not over.
     """
 
     timetable: Timetable
     missed: Missed = "latest"
     jitter: float = 0.0
+    overlap: Overlap = "allow"
 
     def __str__(self) -> str:
         return str(self.timetable)
@@ -125,7 +129,14 @@ def _since(slots: Iterator[float], after: float, most: int) -> list[float]:
     return found
 
 
-def cron(expression: str, *, zone: str = "", missed: Missed = "latest", jitter: float = 0.0) -> Schedule:
+def cron(
+    expression: str,
+    *,
+    zone: str = "",
+    missed: Missed = "latest",
+    jitter: float = 0.0,
+    overlap: Overlap = "allow",
+) -> Schedule:
     """Return the schedule of a cron expression.
 
     Args:
@@ -135,6 +146,8 @@ def cron(expression: str, *, zone: str = "", missed: Missed = "latest", jitter: 
         missed: of the times at which no worker was there, take up the ``"latest"``, ``"all"`` (100 at most), or
             ``"skip"`` them.
         jitter: seconds over which to spread the jobs.
+        overlap: while a former job of the schedule is not over, ``"allow"`` another beside it, ``"skip"`` the time, or
+            let one job ``"queue"`` behind it.
 
     Raises:
         InvalidOption: the expression or the zone cannot be read, or never comes; says what is wrong.
@@ -159,7 +172,7 @@ def cron(expression: str, *, zone: str = "", missed: Missed = "latest", jitter: 
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
         msg = f"the time zone {zone!r} is not known"
         raise InvalidOption(msg) from error
-    return _checked(Schedule(made, missed, jitter))
+    return _checked(Schedule(made, missed, jitter, overlap))
 
 
 def every(
@@ -171,6 +184,7 @@ def every(
     seconds: float = 0,
     missed: Missed = "latest",
     jitter: float = 0.0,
+    overlap: Overlap = "allow",
 ) -> Schedule:
     """Return the schedule of an interval: ``every(minutes=5)``. Its times are whole intervals since 1970 in UTC.
 
@@ -181,7 +195,7 @@ def every(
     if not 1 <= length <= TEN_YEARS:
         msg = f"every() takes an interval of a second to ten years, not of {length} s"
         raise InvalidOption(msg)
-    return _checked(Schedule(Every(length), missed, jitter))
+    return _checked(Schedule(Every(length), missed, jitter, overlap))
 
 
 def schedule_of(value: object) -> Schedule:
@@ -203,6 +217,9 @@ def schedule_of(value: object) -> Schedule:
 def _checked(schedule: Schedule) -> Schedule:
     if schedule.missed not in MISSED:
         msg = f"missed is {schedule.missed!r}, it must be one of {', '.join(map(repr, MISSED))}"
+        raise InvalidOption(msg)
+    if schedule.overlap not in OVERLAPS:
+        msg = f"overlap is {schedule.overlap!r}, it must be one of {', '.join(map(repr, OVERLAPS))}"
         raise InvalidOption(msg)
     jitter = schedule.jitter
     if isinstance(jitter, bool) or not isinstance(jitter, int | float) or not 0 <= jitter <= TEN_YEARS:

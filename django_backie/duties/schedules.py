@@ -89,7 +89,7 @@ class Schedules:
     def _make(self, due: _Due, slot: float) -> None:
         key = _slot_key(due, self._backend.alias, slot)
         # In the outbox, whatever the task's own durability: a slot comes but once.
-        task = due.task.using(database=due.database, durability="outbox")
+        task = timetables.for_slots(due.task, due.schedule).using(database=due.database, durability="outbox")
         if due.schedule.jitter:
             part = random.Random(key).random() * due.schedule.jitter  # noqa: S311 - always the same for a slot
             task = task.using(run_after=moment(slot) + timedelta(seconds=part))

@@ -22,7 +22,8 @@ def test_the_tasks_of_the_page_are_listed(backend: Any, monkeypatch: pytest.Monk
     call_command("backie", "schedules", stdout=output)
 
     assert [line.split("  ")[0] for line in output.getvalue().splitlines()] == [
-        f"docs_schedule.{name}" for name in ("clean_up", "fetch_rates", "send_digest")
+        f"docs_schedule.{name}" for name in ("clean_up", "fetch_rates", "import_orders", "rebuild_index", "send_digest")
     ]
+    assert (page.import_orders.schedule.overlap, page.rebuild_index.schedule.overlap) == ("skip", "queue")
     assert page.fetch_rates.schedule == every(minutes=5)
     assert page.send_digest.schedule.timetable.zone == "Europe/Berlin"

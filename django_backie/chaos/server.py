@@ -18,6 +18,7 @@ from ..exceptions import BackieError, BrokerError
 PATIENCE = 20.0
 # Below the ports that systems give to clients: nobody takes it while the server is down.
 PORTS = range(20000, 30000)
+MOST_PORTS, IN_USE = 3, "Address already in use"
 
 
 class NoServer(BackieError):
@@ -47,7 +48,22 @@ class Server:
         return self._process.pid if self._process is not None else 0
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
+        """Start the server and wait until it answers.
+
+        Raises:
+            NoServer: it does not; with its last words.
+        """
+        for _ in range(MOST_PORTS):
+            if self._comes_up():
+                return
+            if not self.port or IN_USE not in self._last_words():
+                break
+            # Somebody has taken it since it was found free.
+            self.port = free_port()
+        msg = f"{self._binary} does not start: {self._last_words()}"
+        raise NoServer(msg)
+
+    def _comes_up(self) -> bool:
         with self._log.open("ab") as log:
             # Signals are not restored: a full disk is played by a limit, whose signal would kill the server.
             self._process = subprocess.Popen(
@@ -56,9 +72,9 @@ class Server:
         deadline = time.monotonic() + PATIENCE
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                msg = f"{self._binary} does not start: {self._last_words()}"
-                raise NoServer(msg)
+                return False
             time.sleep(0.01)
+        return True
 
     def _command(self) -> list[str]:
         options = {

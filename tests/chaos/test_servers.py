@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from django_backie.chaos.server import NoServer, find_binary
+from django_backie.chaos.server import PORTS, NoServer, Server, find_binary
 from django_backie.chaos.servers import Servers
 from tests.lifecycle.conftest import until
 from tests.servers import binary
@@ -33,6 +34,19 @@ def servers(directory: Path) -> Iterator[Servers]:
 def client(servers: Servers) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(servers.url, decode_responses=True, socket_timeout=0.3, retry=None) as client:
         yield client
+
+
+def test_a_server_whose_port_was_taken_meanwhile_finds_another(directory: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = Server(binary(), directory, "redis", "secret", port)
+        server.start()
+    server.kill()
+
+    assert server.port in PORTS
+    assert server.port != port
 
 
 def test_a_server_that_is_killed_comes_back_with_its_data(servers: Servers) -> None:

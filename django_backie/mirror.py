@@ -22,6 +22,7 @@ from . import locks, upsert
 from .broker.replies import Snapshot
 from .bulk import Row
 from .core.states import State
+from .courtesy import give_way
 from .rows import Describe, Reader, Rows, Unpack, size_of
 
 logger = logging.getLogger("django_backie.duties")
@@ -69,6 +70,7 @@ def write(
     for alias, group in _by_database(snapshots, databases, reader).items():
         for chunk in _chunks(group):
             rows = Rows(alias, reader)
+            give_way(len(chunk))
             changed = _carefully(_change, chunk, rows)
             inserted = _carefully(_insert, changed.missing, rows) if changed.missing else Written()
             written |= Written(changed.failed, changed.behind) | inserted
@@ -146,18 +148,24 @@ def _change(snapshots: Sequence[Snapshot], rows: Rows) -> Written:
 
 def _insert(snapshots: Sequence[Snapshot], rows: Rows) -> Written:
     """Insert rows; one that is there after all is changed."""
-    whole = [rows.whole(snapshot) for snapshot in snapshots]
+    whole = []
+    for snapshot in snapshots:
+        whole.append(rows.whole(snapshot))
+        give_way(len(snapshots))
     return Written(behind=_behind(snapshots, _in_one(upsert.insert, whole, snapshots, rows)))
 
 
 def _in_one(statement: _Statement, given: Sequence[Row], snapshots: Sequence[Snapshot], rows: Rows) -> Versions:
     """Write rows and their attempts in one transaction; answer the versions that the rows have now."""
+    # Not within the transaction: what is in a hurry may want its locks.
+    give_way(len(given))
     with transaction.atomic(using=rows.alias):
         locks.limit_wait(rows.alias, LONGEST_WAIT)
         count = statement(given, rows.alias)
         versions = _versions(snapshots, rows.alias, count)
         # A newer snapshot bears the same attempts, unless Redis has lost them: then they count for nothing.
         _insert_attempts([one for one in snapshots if versions.get(one.id) == one.version], rows)
+    give_way(len(given))
     return versions
 
 

@@ -22,7 +22,7 @@ NAME = "django_backie"
 LAYERS: list[list[set[str]]] = [
     [{"exceptions"}, {"clock"}, {""}],
     [{"core"}],
-    [{"conf"}, {"compat"}, {"moments"}, {"cleansing"}, {"locks"}],
+    [{"conf"}, {"compat"}, {"moments"}, {"cleansing"}, {"locks"}, {"courtesy"}],
     [{"broker"}, {"models", "migrations"}, {"bulk"}, {"middleware"}, {"progress"}],
     [{"outbox"}, {"mirror", "rows", "upsert"}],
     [{"enqueue"}, {"result"}, {"registry"}, {"calls"}, {"task_options"}],

@@ -11,6 +11,7 @@ from django.db import DatabaseError, InterfaceError
 from .. import hooks, mirror, outbox
 from ..backend import RedisBackend
 from ..base_backend import describe
+from ..courtesy import give_way
 
 logger = logging.getLogger("django_backie.duties")
 
@@ -54,6 +55,7 @@ class Mirror:
         if not snapshots:
             return 0, 0
         describing = functools.partial(describe, config=backend.config)
+        give_way(len(snapshots))
         result = mirror.write(snapshots, backend.config.databases, backend.unpack, describing, backend.alias)
         left = result.failed | self._catch_up(result.behind)
         for snapshot in snapshots:
@@ -61,6 +63,7 @@ class Mirror:
             if snapshot.id not in left:
                 hooks.follow_unheard(backend, snapshot)
         written = {snapshot.id: snapshot.version for snapshot in snapshots if snapshot.id not in left}
+        give_way(len(snapshots))
         mirror.forget(broker.done(written), backend.config.databases)
         return len(snapshots), len(left)
 

@@ -15,7 +15,7 @@ from django.core.checks import CheckMessage, Error
 from django.core.signals import setting_changed
 
 from . import cleansing, compat, conf, registry
-from .calls import Call, limits_of, lock_of, named_arguments
+from .calls import Call, group_of, limits_of, lock_of, named_arguments
 from .clock import SYSTEM
 from .core import codec, ids
 from .core.cancellation import Cancellation
@@ -166,6 +166,7 @@ class BackieBackend(compat.BaseTaskBackend):
         around = self._around_making
         unique = cast("Unique | Literal[False]", task.unique)
         is_limited = task.concurrency is not None or task.concurrency_key is not False or task.rate_limit is not None
+        is_fair = task.fair_by is not False
         next_key = ids.new_key if keys is None else iter(keys).__next__
         for args, kwargs in calls:
             named = named_arguments(task, args, kwargs)
@@ -178,6 +179,8 @@ class BackieBackend(compat.BaseTaskBackend):
                 job = job._replace(unique=lock_of(task, unique, (args, kwargs), named))
             if is_limited:
                 job = job._replace(limits=limits_of(task, (args, kwargs), named))
+            if is_fair:
+                job = job._replace(group=group_of(task, (args, kwargs), named))
             if around is not None:
                 job = around(job)
                 named = named_arguments(task, job.args, job.kwargs)

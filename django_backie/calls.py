@@ -11,6 +11,7 @@ from inspect import Parameter
 from typing import Any, NamedTuple
 
 from .core import jsonic
+from .core.fair import group_text
 from .core.limits import Shared, by_of, slots_text
 from .core.unique import Unique
 from .exceptions import InvalidArguments, InvalidOption, did_you_mean
@@ -74,6 +75,11 @@ def refuse_wrong_keys(task: Any) -> None:
     if task.rate_key is not False and task.rate_limit is None:
         msg = f"{task.module_path}: rate_key says of what there is a limit, rate_limit which; set both"
         raise InvalidOption(msg)
+    if isinstance(task.fair_by, tuple):
+        refuse_unknown_names(task, "fair_by", task.fair_by)
+    if task.fair_weight is not None and task.fair_by is False:
+        msg = f"{task.module_path}: fair_weight says how many of a group, fair_by of which; set both"
+        raise InvalidOption(msg)
     if task.unique is False:
         return
     if isinstance(task.unique.by, tuple):
@@ -105,6 +111,20 @@ def limits_of(task: Any, call: Call, named: Mapping[str, Any]) -> str:
     if task.rate_limit is not None:
         found.append(task.rate_limit.text(limit_digest(task, task.rate_key, call, named)))
     return " ".join(found)
+
+
+def group_of(task: Any, call: Call, named: Mapping[str, Any]) -> str:
+    """Return the group of a call's job, as it travels.
+
+    Tasks that name the same arguments have the same groups: in a queue a tenant has one turn, whatever its jobs do.
+
+    Raises:
+        UnserializableValue: the key cannot be written as JSON.
+        InvalidOption: ``fair_weight`` returned no weight.
+    """
+    value = key_of(task, task.fair_by, call, named).partition("\0")[2]
+    weight = task.fair_weight(*call[0], **call[1]) if callable(task.fair_weight) else task.fair_weight
+    return group_text(_digest("\0", value), 1 if weight is None else weight)
 
 
 def limit_digest(task: Any, key: Any, call: Call, named: Mapping[str, Any]) -> str:

@@ -69,6 +69,8 @@ def task(
         concurrency, concurrency_key: how many jobs may run at once, of the task or of each key: arguments by name, a
             function of them, or ``Shared`` with other tasks. ``rate_limit``, ``rate_key``: how many may start in a
             time, such as ``"100/m"``.
+        fair_by, fair_weight: whose jobs take turns in their queue, as a tenant's by ``"tenant_id"``, and how many of
+            them in a turn; 1 by default.
         on_success, on_failure, on_exhausted: what follows when the job has succeeded, when an attempt has failed, when
             no attempt is left: a task, which gets the job's id, or a function, which gets its ``TaskResult``.
 

@@ -90,7 +90,7 @@ def purge(queue: str, *, reason: str = "", backend: str | None = None) -> int:
         BrokerUnavailable: Redis is down; the pages before are cancelled.
     """
     found, count = redis_backend(backend), 0
-    for page in inspect.ready_pages(found.broker, _valid(queue)):
+    for page in inspect.ready_pages(found.broker, _valid(queue), from_end=True):
         answers = found.broker.cancel(page, _line(reason, LONGEST_REASON) or "purged")
         cancelled = [job_id for job_id, answer in zip(page, answers, strict=True) if answer == "OK"]
         _write_rows(found, found.broker.inspect(cancelled).values())

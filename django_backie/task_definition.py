@@ -23,8 +23,10 @@ from .core.options import (
     LimitKey,
     UniqueOption,
     UsingOptions,
+    Weight,
 )
 from .core.timetable import Schedule
+from .core.unique import By
 from .exceptions import InvalidOption
 from .result import TaskResult
 from .task_options import (
@@ -79,6 +81,8 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     concurrency_key: LimitKey = False
     rate_limit: str | Rate | None = None
     rate_key: LimitKey = False
+    fair_by: By = False
+    fair_weight: Weight | None = None
     on_success: Hook | None = None
     on_failure: Hook | None = None
     on_exhausted: Hook | None = None

@@ -11,14 +11,23 @@ from . import compat
 from .core.limits import Shared, limit_key_of, rate_of
 from .core.options import HOOKS, TaskOptions, option_problem, seconds_of, timeouts_problem
 from .core.timetable import Schedule, schedule_of
-from .core.unique import Unique, unique_of
+from .core.unique import Unique, checked_key, unique_of
 from .exceptions import InvalidOption, did_you_mean
 
 OWN_OPTIONS = tuple(TaskOptions.__annotations__)
 # Options that False leaves out.
-OFF = frozenset({"sensitive", "coalesce", "unique", "concurrency_key", "rate_key"})
+OFF = frozenset({"sensitive", "coalesce", "unique", "concurrency_key", "rate_key", "fair_by"})
 # Options that may be functions.
-_FUNCTIONS = ("backoff", "coalesce", "unique", "concurrency_key", "rate_key", *HOOKS)
+_FUNCTIONS = (
+    "backoff",
+    "coalesce",
+    "unique",
+    "concurrency_key",
+    "rate_key",
+    "fair_by",
+    "fair_weight",
+    *HOOKS,
+)
 # Options that are read by functions of their own.
 _READERS: dict[str, Callable[[object], Any]] = {
     "schedule": schedule_of,
@@ -26,6 +35,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "concurrency_key": limit_key_of,
     "rate_limit": rate_of,
     "rate_key": limit_key_of,
+    "fair_by": checked_key,
 }
 
 

@@ -33,18 +33,20 @@ def pauses(broker: RedisBroker) -> dict[str, Pause]:
     return {queue: pause for queue, pause in sorted(paused.items()) if pause.until is None or pause.until > now}
 
 
-def ready_pages(broker: RedisBroker, queue: str) -> Iterator[list[str]]:
+def ready_pages(broker: RedisBroker, queue: str, *, from_end: bool = False) -> Iterator[list[str]]:
     """Yield pages of the ids of a queue's ready jobs, in order, as many as there are at first.
 
-    What has been shown may leave the queue meanwhile: a page begins behind the place where the last one ended.
+    What has been shown may leave the queue meanwhile: a page begins behind the place where the last one ended. Where
+    others come up instead (``lua/include/fair.lua``), they come from the end, and who begins there misses none.
     """
     key = broker.keys.queue(queue)
     with translated(broker.config.url):
         left = int(broker.client.zcard(key))
-    start = "-inf"
+    start, stop = ("+inf", "-inf") if from_end else ("-inf", "+inf")
+    show: Any = broker.client.zrevrangebyscore if from_end else broker.client.zrangebyscore
     while left > 0:
         with translated(broker.config.url):
-            found: Any = broker.client.zrangebyscore(key, start, "+inf", 0, min(left, PAGE), withscores=True)
+            found: Any = show(key, start, stop, 0, min(left, PAGE), withscores=True)
         if not found:
             return
         yield [str(job_id) for job_id, _ in found]

@@ -27,6 +27,8 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``lw``                hash     parked job -> key that has no room, and the job's own place
 ``lp:<key>``          zset     jobs that are parked with a key, by their places
 ``la``                zset     keys with parked jobs, by when to look for room
+``gl:<line>``         zset     jobs of a group that wait, in their order (``lua/include/fair.lua``)
+``ga``                zset     lines in which some are not due, by when to look
 ``qs``                set      names of the queues
 ``p``                 hash     paused queue -> the end of its pause, and what people read of it
 ``k:<queue>``, ``k``  zset     wake-up markers of one queue, of all queues

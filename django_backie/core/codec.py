@@ -43,7 +43,7 @@ def pack(job: Job, signer: Signer, limit: int) -> Packed:
         PayloadTooLarge: the arguments exceed ``limit`` bytes.
     """
     envelope = _envelope_text(job, limit)
-    version = f"{VERSION}l" if job.limits else VERSION
+    version = f"{VERSION}{_FLAGS[bool(job.limits), bool(job.group)]}" if job.limits or job.group else VERSION
     signature = signer.sign(_signed(job.id, job.queue, job.priority, envelope, version))
     body = f"{version}\n{job.queue}\n{job.priority}\n{signature}\n{envelope}"
     return Packed(job.id, job.queue, job.priority, body, job.run_after, job.unique)
@@ -102,6 +102,8 @@ def _envelope_text(job: Job, limit: int) -> str:
         msg = f"the arguments of {job.task} take {size} bytes, more than the {limit} of MAX_PAYLOAD; pass a reference"
         raise PayloadTooLarge(msg)
     # First, where the scripts find them.
+    if job.group:
+        arguments = f'"i":{_ENCODER.encode(job.group)},{arguments}'
     if job.limits:
         arguments = f'"l":{_ENCODER.encode(job.limits)},{arguments}'
     if job.unique:
@@ -171,7 +173,9 @@ def _sparse(options: Options) -> dict[str, Any]:
 # json.dumps() would make one for every job.
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 # What this release reads. The letters of a later one say that it does.
-_VERSIONS = re.compile(f"{VERSION}[l]*")
+_VERSIONS = re.compile(f"{VERSION}[fl]*")
+# What a script has to read of the envelope: whether there are limits, and whether there is a group.
+_FLAGS = {(True, False): "l", (False, True): "f", (True, True): "fl"}
 
 # Exact types: a bool is no number. What is not here is a later release's and means nothing to this one.
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -195,6 +199,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "b": (str,),
     "u": (str,),
     "l": (str,),
+    "i": (str,),
 }
 _OPTIONS = {"m": "max_attempts", "o": "backoff", "x": "timeout", "h": "hard_timeout"}
 _HOOKS = {"s": "on_success", "w": "on_failure", "y": "on_exhausted"}
@@ -224,6 +229,7 @@ def _job(job_id: str, queue: str, priority: int, fields: dict[str, Any]) -> Job:
         None if expires is None else expires / 1000,
         fields.get("u", ""),
         fields.get("l", ""),
+        fields.get("i", ""),
     )
 
 

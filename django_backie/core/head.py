@@ -8,6 +8,8 @@ from ..exceptions import UnreadableBody
 
 # As lua/include/limits.lua reads it.
 _LIMITS = re.compile(r'1[a-z]*l[a-z]*\n(?:[^\n]*\n){3}\{(?:"u":"[^"]*",)?"l":"([^"]*)"')
+# As lua/include/fair.lua reads it.
+_GROUP = re.compile(r'1[a-z]*f[a-z]*\n(?:[^\n]*\n){3}.*?"i":"([0-9a-f]+\|\d+)"')
 # As lua/include/unique.lua reads it.
 _UNIQUE = re.compile(r'(?:[^\n]*\n){4}\{"u":"([es][0-9a-f]+(?:\|\d+)?)"')
 
@@ -39,6 +41,12 @@ def place(body: str) -> tuple[str, int]:
 def unique_of(body: str) -> str:
     """Return what a body says of its unique key, unverified; empty where it has none."""
     found = _UNIQUE.match(body)
+    return found[1] if found else ""
+
+
+def group_of(body: str) -> str:
+    """Return what a body says of its group, unverified; empty where it has none."""
+    found = _GROUP.match(body)
     return found[1] if found else ""
 
 

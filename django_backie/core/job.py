@@ -29,6 +29,8 @@ class Job(NamedTuple):
     unique: str = ""
     # What it needs to start (core/limits.py); most need nothing.
     limits: str = ""
+    # The group with whose jobs it takes turns, and its weight (core/fair.py); most have none.
+    group: str = ""
 
 
 class Packed(NamedTuple):

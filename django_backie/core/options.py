@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from types import UnionType
 from typing import Any, Literal, TypedDict
 
+from .fair import HEAVIEST, is_weight
 from .limits import MOST_AT_ONCE, Rate, Shared
 from .timetable import Schedule
 from .unique import By, Unique
@@ -32,6 +33,9 @@ UniqueOption = By | Unique
 
 # A limit's key: as above, or one that tasks share.
 LimitKey = By | Shared
+
+# How many jobs of a group are run in a turn, or a function of the arguments that returns it.
+Weight = int | Callable[..., int]
 
 ErrorClasses = type[Exception] | Sequence[type[Exception]]
 
@@ -59,6 +63,8 @@ class CommonOptions(TypedDict, total=False):
     concurrency_key: LimitKey
     rate_limit: str | Rate
     rate_key: LimitKey
+    fair_by: By
+    fair_weight: Weight
     on_success: Hook
     on_failure: Hook
     on_exhausted: Hook
@@ -123,8 +129,8 @@ def option_problem(name: str, value: Any) -> str | None:
     if name in HOOKS:
         problem = _function_problem(value, 1)
         return f"must be a task or a function of one argument: {problem}" if problem else None
-    if callable(value) and name == "coalesce":
-        return None
+    if callable(value) and name in {"coalesce", "fair_weight"}:
+        return "must not be async" if inspect.iscoroutinefunction(value) else None
     if name == "backoff":
         problem = _function_problem(value, 2) if callable(value) else backoff_problem(value)
         wanted = "must be a number of seconds above 0, a list of them, or a function of exception and task_result"
@@ -200,6 +206,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         lambda v: is_number(v, int) and 1 <= v <= MOST_AT_ONCE,
         f"must be a whole number from 1 to {MOST_AT_ONCE}",
     ),
+    "fair_weight": (is_weight, f"must be a whole number from 1 to {HEAVIEST}, or a function of the arguments"),
     "durability": (lambda v: v in DURABILITIES, f"must be one of {', '.join(map(repr, DURABILITIES))}"),
     "atomic": (lambda v: isinstance(v, bool), "must be True or False"),
     "coalesce": (

@@ -53,13 +53,18 @@ class ClockedBroker(RedisBroker):
         self.client.delete(self.keys["clock"], *keys)
 
 
-def view(broker: ClockedBroker, queues: list[str], workers: list[str], limits: list[str]) -> dict[str, Any]:
-    """Return everything that Redis keeps for queues, workers and keys of limits, in the form of ``Reference.view``."""
+def view(
+    broker: ClockedBroker, queues: list[str], workers: list[str], limits: list[str], lines: list[str]
+) -> dict[str, Any]:
+    """Return everything that Redis keeps, in the form of ``Reference.view``.
+
+    Of queues, workers, keys of limits and lines of groups, that of those which are named.
+    """
     keys = broker.keys
     pipe = broker.client.pipeline(transaction=False)
     for name in ("b", "h", "f", "wi", "pr", "p", "u", "lj", "lw"):
         pipe.hgetall(keys[name])
-    for name in ("s", "w", "d", "x", "e", "g", "a", "lr", "lh", "la"):
+    for name in ("s", "w", "d", "x", "e", "g", "a", "lr", "lh", "la", "ga"):
         pipe.zrange(keys[name], 0, -1, withscores=True)
     pipe.smembers(keys["qs"])
     pipe.smembers(keys["ws"])
@@ -75,13 +80,16 @@ def view(broker: ClockedBroker, queues: list[str], workers: list[str], limits: l
     for kind in ("ls", "lp"):
         for key in limits:
             pipe.smembers(keys[f"{kind}:{key}"]) if kind == "ls" else pipe.zrange(keys[f"{kind}:{key}"], 0, -1)
+    for line in lines:
+        pipe.zrange(keys[f"gl:{line}"], 0, -1)
     bodies, records, own, infos, progress, paused, unique, slots, parked, *rest = pipe.execute()
-    waiting, leases, marks, expiring, tombstones, over, askings, buckets, held_limits, looks, *rest = rest
+    waiting, leases, marks, expiring, tombstones, over, askings, buckets, held_limits, looks, fair_looks, *rest = rest
     known, stopping, last_tick, epoch, *rest = rest
     here, rest = rest[: len(markers)], rest[len(markers) :]
     ready, rest = rest[: len(queues)], rest[len(queues) :]
     held, rest = rest[: len(workers)], rest[len(workers) :]
-    holders, lines = rest[: len(limits)], rest[len(limits) :]
+    holders, rest = rest[: len(limits)], rest[len(limits) :]
+    lined_up, groups = rest[: len(limits)], rest[len(limits) :]
     return {
         "bodies": bodies,
         "records": {job_id: replies.record(text) for job_id, text in records.items()},
@@ -113,6 +121,8 @@ def view(broker: ClockedBroker, queues: list[str], workers: list[str], limits: l
         "buckets": dict(buckets),
         "held limits": dict(held_limits),
         "parked": {job_id: place.partition("|")[0] for job_id, place in parked.items()},
-        "lines": {key: {*ids} for key, ids in zip(limits, lines, strict=True) if ids},
+        "lines": {key: {*ids} for key, ids in zip(limits, lined_up, strict=True) if ids},
         "looks": dict(looks),
+        "groups": {line: ids for line, ids in zip(lines, groups, strict=True) if ids},
+        "fair looks": dict(fair_looks),
     }

@@ -42,6 +42,9 @@ LIMITS = {
     "g": "c2|1",
 }
 LIMIT_KEYS = ["c1", "c2", "r1", "r2"]
+# And its group.
+GROUPS = {"a": "a1|1", "b": "a1|1", "c": "a1|1", "d": "b1|2", "e": "b1|2", "f": "b1|2"}
+LINES = [f"{priority}|{group}|{queue}" for priority in (0, 5, -5) for group in ("a1", "b1") for queue in QUEUES]
 queue_names = st.sampled_from(QUEUES)
 priorities = st.sampled_from([0, 0, 5, -5])
 modes = st.sampled_from([((), "all"), ((), "all"), (QUEUES, "only"), (QUEUES[:1], "only"), (QUEUES[:1], "all")])
@@ -66,7 +69,7 @@ rarely = st.sampled_from([False, False, False, True])
 
 def job(job_id: str, queue: str = "default", priority: int = 0, run_after: float | None = None) -> Packed:
     """Return a job, with its unique key and its limits if it has any."""
-    found = {"unique": UNIQUES.get(job_id, ""), "limits": LIMITS.get(job_id, "")}
+    found = {"unique": UNIQUES.get(job_id, ""), "limits": LIMITS.get(job_id, ""), "group": GROUPS.get(job_id, "")}
     return support.job(job_id, queue, priority, run_after, **found)
 
 
@@ -408,6 +411,6 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def they_look_alike(self) -> None:
-        found, expected = view(self.broker, QUEUES, WORKERS, LIMIT_KEYS), self.model.view()
+        found, expected = view(self.broker, QUEUES, WORKERS, LIMIT_KEYS, LINES), self.model.view()
         for name, value in expected.items():
             assert found[name] == value, f"{name} are {found[name]}, not {value}"

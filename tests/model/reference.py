@@ -39,6 +39,8 @@ CRASH_LIMIT = 3
 ASIDE = 1000
 # How often one claim looks for more jobs; how long nobody looks for room where nothing was released.
 ROUNDS, PATIENCE = 20, 10_000
+# Behind all priorities: where those of a queue stand whose group has had its turn.
+NOT_DUE = 1000
 TOMBSTONE = 3_600_000
 OVER = 600_000
 MOST_NOTES = 50
@@ -117,6 +119,16 @@ class Job:
             found.append((key, float(numbers[0]) if len(numbers) > 1 else 0.0, int(numbers[-1])))
         return found
 
+    @property
+    def line(self) -> tuple[str, int]:
+        """Return the name of the line of its group, and how many of it are due; without a group there is no name."""
+        group, _, weight = head.group_of(self.body).partition("|")
+        return (f"{self.priority}|{group}|{self.queue}" if group else ""), int(weight or 1)
+
+    @property
+    def is_due(self) -> bool:
+        return self.place[0] < NOT_DUE
+
     def turn_away(self, holder: str, now: int) -> None:
         self.state, self.reason, self.finished, self.due = "C", f"duplicate of {holder}", now, None
 
@@ -185,6 +197,9 @@ class Reference:
         # Key -> places of jobs that were parked with it, some of which may be elsewhere by now; when to look for room.
         self.lines: dict[str, dict[str, tuple[int, int]]] = {}
         self.looks: dict[str, int] = {}
+        # Line of a group -> who stands in it, by number; when to look at those in which not all are due.
+        self.groups: dict[str, dict[str, int]] = {}
+        self.fair_looks: dict[str, int] = {}
 
     # --- what callers do ---
 
@@ -227,6 +242,7 @@ class Reference:
                 job.due, job.reason = self.now, reason
                 self._write(job)
                 return "ASKED"
+            self._leave_line(job)
             job.keeps_place, job.aside, job.reason, job.parked_with = False, None, reason, None
             job.give_up(self.now)
             self._write(job)
@@ -266,7 +282,10 @@ class Reference:
         job = next((job for job in self._ready(source) if job.id == moved.id), None)
         if job is None or job.body.split("\n")[3] != moved.signature:
             return False
+        number = self._step_out(job)
         job.queue, job.body = target, moved.body
+        if number is not None:
+            self._line_up(job, number)
         self._know(target)
         self._wake(target)
         self._write(job)
@@ -317,6 +336,7 @@ class Reference:
             count += job_id in self.jobs
             if job_id in self.jobs:
                 self._give_up_key(self.jobs[job_id])
+                self._leave_line(self.jobs[job_id])
             self._remove(job_id)
             self.tombstones[job_id] = self.now + TOMBSTONE
         self._release(ids)
@@ -326,6 +346,7 @@ class Reference:
         """Remove what is older than its row; a job that was never tried is older than any."""
         old = [job for job in self.jobs.values() if job.id in versions and job.version < versions[job.id]]
         for job in old:
+            self._leave_line(job)
             self._remove(job.id)
         self._release([job.id for job in old])
         return len(old)
@@ -369,8 +390,8 @@ class Reference:
         slow = limit > 0 and len(self.marks) > self.most_unmirrored
         if limit > 0 and not slow:
             self._promote()
-            leases = self._claim(worker, limit, served, strict=mode == "only")
-            self._pass_on(served)
+            leases, is_more = self._claim(worker, limit, served, strict=mode == "only")
+            self._pass_on(served if is_more else [])
         waiting = [due - self.now for due in [*(due for due, _, _ in self._waiting()), *self.looks.values()]]
         next_due = 0.2 if slow else max(0, min(waiting)) / 1000 if waiting else None
         return Turn(False, answers, leases, len(self._held_by(worker)), next_due, slow)
@@ -398,24 +419,36 @@ class Reference:
         self._write(job)
         return "OK"
 
-    def _claim(self, worker: str, limit: int, queues: Sequence[str], *, strict: bool) -> list[Lease]:
-        """Hand out the first jobs; strictly queue by queue, or as if all were one queue."""
-        by_queue = [self._ready(queue) for queue in queues]
-        line = [job for jobs in by_queue for job in jobs]
-        if not strict:
-            line.sort(key=lambda job: job.place)
+    def _claim(self, worker: str, limit: int, queues: Sequence[str], *, strict: bool) -> tuple[list[Lease], bool]:
+        """Hand out the first jobs; strictly queue by queue, or as if all were one queue. Tell whether there may be more."""
         leases: list[Lease] = []
         without: dict[str, int] = {}
         wanted = limit
         for _ in range(ROUNDS):
-            part, line = line[:wanted], line[wanted:]
+            part = self._pop(wanted, queues, strict=strict)
             found = self._claim_part(worker, part, without)
             leases += found
             parked = sum(job.parked_with is not None for job in part)
-            if len(part) < wanted or parked == 0:
+            if len(part) < wanted:
+                return leases, False
+            if parked == 0:
                 break
             wanted = parked
-        return leases
+        return leases, True
+
+    def _pop(self, most: int, queues: Sequence[str], *, strict: bool) -> list[Job]:
+        """Return the first that are due, one after the other; each is followed by the next of its group."""
+        found: list[Job] = []
+        while len(found) < most:
+            heads = [job for queue in queues for job in self._ready(queue) if job.is_due and job not in found]
+            if not heads:
+                break
+            job = heads[0] if strict else min(heads, key=lambda head: head.place)
+            found.append(job)
+            name, _ = job.line
+            if self._step_out(job) is not None and not self._call_up_next(job):
+                self.fair_looks.pop(name, None)
+        return found
 
     def _claim_part(self, worker: str, part: Sequence[Job], without: dict[str, int]) -> list[Lease]:
         leases = []
@@ -486,6 +519,7 @@ class Reference:
             self.leases = dict.fromkeys(self.leases, self.now + LEASE)
         taken = sum(self._recover(worker, None) for worker in late)
         promoted = self._promote()
+        self._look_at_lines()
         for queue in [queue for queue, pause in self.pauses.items() if self._is_over(pause)]:
             self.resume(queue)
         for job_id in [job_id for job_id, end in self.expiring.items() if end <= self.now]:
@@ -701,9 +735,54 @@ class Reference:
     def _append(self, job: Job) -> None:
         """Make a job ready, behind all others of its priority."""
         self.number += 1
-        job.place = (-job.priority, self.number)
+        self._line_up(job, self.number)
         job.state, job.due, job.reason = "Q", None, ""
         self._wake(job.queue)
+
+    def _line_up(self, job: Job, number: int) -> None:
+        """Give a job its place: at the end of its priority, or behind all others where its group has had its turn."""
+        job.place = (-job.priority, number)
+        name, weight = job.line
+        if name:
+            line = self.groups.setdefault(name, {})
+            line[job.id] = number
+            if len(line) > weight:
+                job.place = (NOT_DUE, number)
+                self.fair_looks.setdefault(name, 0)
+
+    def _step_out(self, job: Job) -> int | None:
+        """Take a job out of its line; answer the number that it had there, or None where it is in none."""
+        line = self.groups.get(job.line[0], {})
+        number = line.pop(job.id, None)
+        if not line:
+            self.groups.pop(job.line[0], None)
+        return number
+
+    def _leave_line(self, job: Job) -> None:
+        if self._step_out(job) is not None and self._call_up_next(job):
+            self._wake(job.queue)
+
+    def _call_up_next(self, job: Job) -> bool:
+        """Let the next of a job's line be due; tell whether there was one who was not."""
+        name, weight = job.line
+        line = self.groups.get(name, {})
+        first = sorted(line, key=lambda name: line[name])[:weight]
+        found = [self.jobs[job_id] for job_id in first if not self.jobs[job_id].is_due]
+        for late in found:
+            self.number += 1
+            late.place = (-late.priority, self.number)
+        return bool(found)
+
+    def _look_at_lines(self) -> None:
+        for name in [name for name, look in self.fair_looks.items() if look <= self.now]:
+            line = self.groups.get(name, {})
+            any_of = next((self.jobs[job_id] for job_id in line), None)
+            if any_of and self._call_up_next(any_of):
+                self._wake(any_of.queue)
+            if any_of and len(line) >= any_of.line[1]:
+                self.fair_looks[name] = self.now + PATIENCE
+            else:
+                del self.fair_looks[name]
 
     def _write(self, job: Job) -> None:
         """Give a job its next version and mark it. Of one that was never tried, only the mark bore a version."""
@@ -790,6 +869,8 @@ class Reference:
             "parked": {job.id: job.parked_with for job in self.jobs.values() if job.parked_with},
             "lines": {key: {*line} for key, line in self.lines.items()},
             "looks": self.looks,
+            "groups": {name: sorted(line, key=lambda name: line[name]) for name, line in self.groups.items()},
+            "fair looks": self.fair_looks,
         }
 
 

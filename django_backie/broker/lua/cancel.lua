@@ -1,7 +1,7 @@
 -- Cancel waiting jobs, and ask running ones to end.
 -- keys: b h s f a lw
 -- args: prefix reason keep keep_failed
--- include: time mark record place unique
+-- include: time mark record place fair unique
 -- The rest: ids.
 -- Answers per job: OK, ASKED, ENDED, or GONE when the job is not here.
 begin_with_a_free_write(prefix)
@@ -39,6 +39,7 @@ for at = first, #ARGV do
     redis.call('HDEL', f, id)
     redis.call('HDEL', lw, id)
     redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)
+    leave_line(prefix, id, body)
     record.reason = reason
     give_up(record, now)
     save(id, record)

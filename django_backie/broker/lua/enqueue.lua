@@ -1,7 +1,7 @@
 -- Add jobs; one that is here already is left alone, and one that has been here and has failed, or was cancelled or erased.
 -- keys: b h s seq e g
 -- args: prefix bounds unique keep keep_failed
--- include: time mark record place tombs unique
+-- include: time mark record place fair tombs unique
 -- Five arguments a job: id, queue, priority, run after in ms since the epoch (or empty), body.
 -- Bounds: the most ready jobs of a queue, as JSON of queue ("*": any other) -> number, or empty.
 -- Unique: "1" where a job has a unique key, or empty.
@@ -65,7 +65,9 @@ for at = first, #ARGV, 5 do
     if is_later then
       redis.call('ZADD', s, due, id)
     else
-      line[#line + 1] = score_of(priority, sequence)
+      -- A newline right after the version: without flags a job has no group.
+      local has_flags = string.byte(body, 2) ~= 10
+      line[#line + 1] = has_flags and line_up(prefix, id, body, queue, priority, sequence) or score_of(priority, sequence)
       line[#line + 1] = id
     end
     marked[#marked + 1] = version

@@ -1,7 +1,7 @@
 -- Remove every trace of jobs, wherever they stand; a running attempt's result will be refused as stale.
 -- keys: b h s d f x w e pr lw
 -- args: prefix
--- include: time record place unique limits
+-- include: time record place fair unique limits
 -- The rest: ids.
 -- Answers the number of jobs that were here.
 local workers = redis.call('ZRANGE', w, 0, -1)
@@ -13,6 +13,7 @@ for at = first, #ARGV do
   if body then
     count = count + 1
     redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)
+    leave_line(prefix, id, body)
     give_up_key(prefix, body, id)
   end
   -- For an hour: a snapshot of the job may be on its way to the mirror.

@@ -1,7 +1,7 @@
 -- Make scheduled and retrying jobs ready now.
 -- keys: b h s f
 -- args: prefix keep keep_failed
--- include: time mark record place
+-- include: time mark record place fair
 -- The rest: ids.
 -- Answers per job: OK, or the reason: READY, RUNNING, ENDED, GONE.
 local now = now_ms()

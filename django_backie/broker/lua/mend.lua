@@ -1,7 +1,7 @@
 -- Put right what half of a script has left.
 -- keys: b h s f d w x lw la
 -- args: prefix keep keep_failed
--- include: time mark record place
+-- include: time mark record place fair
 -- The rest: ids.
 -- Answers the number of jobs that stood in no place, or in two.
 --
@@ -14,8 +14,9 @@ local function is_held(id, worker)
   return redis.call('ZSCORE', w, worker) and redis.call('HEXISTS', prefix .. 'w:' .. worker, id) == 1
 end
 
-local function leave_places(key, id)
+local function leave_places(key, id, body)
   redis.call('ZREM', key, id)
+  leave_line(prefix, id, body)
   redis.call('ZREM', s, id)
   redis.call('HDEL', f, id)
   redis.call('HDEL', lw, id)
@@ -32,6 +33,7 @@ end
 local function put_right(id, body, record)
   local key = prefix .. 'q:' .. (head_of(body))
   local is_ready, is_waiting = redis.call('ZSCORE', key, id), redis.call('ZSCORE', s, id)
+  if is_ready and tonumber(is_ready) >= not_due and not is_in_line(prefix, id, body) then append(prefix, id, body) end
   local is_put_by = is_parked(id, record)
   local is_placed = is_ready or is_waiting or is_put_by
   if record.state == 'R' and not is_held(id, record.worker) then
@@ -39,13 +41,13 @@ local function put_right(id, body, record)
     record.attempt = record.attempt - 1
     if is_asked(record) then
       give_up(record, now)
-      leave_places(key, id)
+      leave_places(key, id, body)
     else
       record.state, record.reason = 'Q', 'recovered'
       if not is_placed then append(prefix, id, body) end
     end
   elseif record.state == 'R' or record.state == 'B' or ended[record.state] then
-    leave_places(key, id)
+    leave_places(key, id, body)
     return is_placed
   elseif is_ready and (is_waiting or is_put_by or record.state ~= 'Q') then
     redis.call('ZREM', s, id)

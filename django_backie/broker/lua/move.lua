@@ -1,7 +1,7 @@
 -- Move ready jobs to another queue; each keeps its priority, and its place among all.
 -- keys: b h
 -- args: prefix source target keep keep_failed
--- include: time mark record place
+-- include: time mark record place fair
 -- Three arguments a job: id, the signature of the body that it has, the body that it is to have.
 -- Answers per job 1, or 0 where it is not ready in the source any more, or has another body.
 local now = now_ms()
@@ -10,6 +10,17 @@ local ids, answers = {}, {}
 for at = first, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
 local bodies, records, scores = fetch(b, ids), fetch(h, ids), call_for_each('ZMSCORE', from, ids)
 local gone, placed, new, written, marked = {}, {}, {}, {}, {}
+
+-- In the other queue it has another line. Nobody comes up in the former, lest he slip past who moves a whole queue.
+local function moved(id, former, body, score)
+  local _, priority = head_of(former)
+  local line = line_of(former, source, priority)
+  local sequence = line and redis.call('ZSCORE', prefix .. 'gl:' .. line, id)
+  if not sequence then return whole(tonumber(score)) end
+  redis.call('ZREM', prefix .. 'gl:' .. line, id)
+  return line_up(prefix, id, body, target, priority, sequence)
+end
+
 for index, id in ipairs(ids) do
   local record, score = parse(records[index]), scores[index]
   local signature = string.match(bodies[index] or '', '^[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*)\n')
@@ -18,7 +29,7 @@ for index, id in ipairs(ids) do
     answers[index] = 1
     touch(record, now)
     gone[#gone + 1] = id
-    placed[#placed + 1] = whole(tonumber(score))
+    placed[#placed + 1] = moved(id, bodies[index], ARGV[first + 3 * index - 1], score)
     placed[#placed + 1] = id
     new[#new + 1] = id
     new[#new + 1] = ARGV[first + 3 * index - 1]

@@ -1,7 +1,7 @@
 -- Bring jobs back from their rows: retried by a person, or lost with the server's memory.
 -- keys: b h s x e g
 -- args: prefix revive keep keep_failed
--- include: time mark record place tombs unique
+-- include: time mark record place fair tombs unique
 -- Seven arguments a job: id, body, due in ms or "", attempts used, crashes, history (include/record.lua), the row's
 -- version.
 -- revive: "1" brings back also what is here and has ended; a person may want that, but who restores what is lost must

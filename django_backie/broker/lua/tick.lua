@@ -1,7 +1,7 @@
 -- Keep time for all: promote due jobs, take back what dead workers hold, end pauses, drop what expired; any worker may.
 -- keys: w b h x e g a clk pr p lr lh
 -- args: prefix lease interval keep keep_failed
--- include: time mark record place limits promote recover tombs paused unique
+-- include: time mark record place fair limits promote recover tombs paused unique
 -- Answers: workers buried, jobs taken back, jobs promoted; all 0 when the last tick is younger than `interval` ms. Then
 -- in any case a flat list of the workers of whose jobs some were asked to cancel, each with a number that grows with
 -- every asking (asked.lua tells which).
@@ -26,6 +26,7 @@ else
   end
 end
 local promoted = promote(prefix, now, 1000)
+look_at_lines(prefix, now)
 local _, over = paused_queues(prefix, now)
 for _, queue in ipairs(over) do
   redis.call('HDEL', p, queue)

@@ -108,13 +108,15 @@ end
 -- that the claim gives to the record: no other claim of this job, by whomever, ever has the same.
 -- `without` has the keys that have no room (include/limits.lua). Answers besides how many jobs were popped, and how
 -- many of those were parked.
-local function claim_from(prefix, worker, now, limit, mode, queues, without)
+local function claim_from(prefix, worker, now, limit, mode, queues, is_fair, without)
   local ids, places = {}, {}
   local function take(id, score, queue)
     ids[#ids + 1] = id
     places[#places + 1] = {score = score, queue = queue}
   end
-  if #queues > 1 and mode ~= 'only' then
+  if is_fair then
+    pop_in_turn(prefix, queues, mode == 'only', limit, take)
+  elseif #queues > 1 and mode ~= 'only' then
     pop_merged(prefix, queues, limit, take)
   else
     pop_in_order(prefix, queues, limit, take)
@@ -128,6 +130,7 @@ local function claim_from(prefix, worker, now, limit, mode, queues, without)
     if records[index] then new = claimed(records[index], worker, now) end
     -- A newline right after the version: without flags a job has no limits.
     local limits = new and body and string.byte(body, 2) ~= 10 and limits_of(body)
+    if not is_fair and body and string.byte(body, 2) ~= 10 then go_from_line(prefix, id, body) end
     local key, look
     if limits then key, look = key_without_room(prefix, limits, now, without) end
     if not body or not new then
@@ -162,9 +165,10 @@ end
 -- A part at a time, as long as jobs are parked in place of those wanted; what is left to pop wakes a worker again.
 local function claim(prefix, worker, now, limit, mode, given)
   local queues, without = queues_of(prefix, now, mode, given), {}
+  local is_fair = redis.call('EXISTS', prefix .. 'ga') == 1
   local answer, wanted = {}, limit
   for _ = 1, most_rounds do
-    local found, popped, parked = claim_from(prefix, worker, now, wanted, mode, queues, without)
+    local found, popped, parked = claim_from(prefix, worker, now, wanted, mode, queues, is_fair, without)
     if #answer == 0 then
       answer = found
     else

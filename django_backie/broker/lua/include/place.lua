@@ -2,12 +2,15 @@
 -- A damaged body must not stop the script for all others: it goes to the default queue, where a worker will park it.
 -- Three digits: the score of a larger priority would not come back as a whole number, and holds could not be read.
 local function head_of(body)
-  local queue, priority = string.match(body, '^[^\n]*\n([^\n]*)\n(-?%d%d?%d?)\n')
+  local queue, priority = string.match(body, '^[^\n]*\n([^\n]*)\n(-?1?%d?%d)\n')
   return queue or 'default', priority or '0'
 end
 
+-- Behind all priorities: where those of a queue stand who are not due (include/fair.lua).
+local per_priority, not_due = 35184372088832, 7036874417766400
+
 local function score_of(priority, sequence)
-  return whole(-tonumber(priority) * 35184372088832 + sequence)
+  return whole(-tonumber(priority) * per_priority + sequence)
 end
 
 local function wake(prefix, queue)
@@ -21,12 +24,8 @@ local function note_queue(prefix, queue)
 end
 
 local function make_ready(prefix, id, queue, score)
+  -- It has had its turn, though half of a script may have left it where nobody was due.
+  if tonumber(score) >= not_due then score = whole(score - not_due) end
   redis.call('ZADD', prefix .. 'q:' .. queue, score, id)
   wake(prefix, queue)
-end
-
--- Put a job at the end of its priority. A job without a body was erased: it is forgotten.
-local function append(prefix, id, body)
-  local queue, priority = head_of(body)
-  make_ready(prefix, id, queue, score_of(priority, redis.call('INCR', prefix .. 'seq')))
 end

@@ -1,0 +1,184 @@
+-- Fairness: the jobs of a group stand in a line of their own, and only the first of it in their queue, as many as the
+-- group's weight: those are due. Where one of them leaves, the next of the line takes the last place of its priority. So
+-- groups take turns, however long their lines are, and jobs without a group keep their places.
+-- `gl:<priority>|<group>|<queue>`: all of a group that wait, in the order of their coming; `ga`: lines of which some are not
+-- due -> when to look. Whoever is not due stands in its queue behind all others, where no claim reaches.
+-- Only the queue says who waits: a line that half of a script has left wrong is put right by the next look.
+local fair_patience = 10000
+
+-- The line of a job and its weight, where its body's first line bears the flag (core/fair.py).
+local function line_of(body, queue, priority)
+  if not string.find(body, '^%d+%a*f%a*\n') then return nil end
+  local envelope = string.match(body, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n()')
+  local group, weight = string.match(body, '"i":"(%x+)|(%d+)"', envelope)
+  if not group then return nil end
+  return table.concat({priority, group, queue}, '|'), tonumber(weight)
+end
+
+-- Answers the place of a job that comes to the end of its group.
+local function line_up(prefix, id, body, queue, priority, sequence)
+  local line, weight = line_of(body, queue, priority)
+  if not line then return score_of(priority, sequence) end
+  redis.call('ZADD', prefix .. 'gl:' .. line, whole(sequence), id)
+  if redis.call('ZCARD', prefix .. 'gl:' .. line) <= weight then return score_of(priority, sequence) end
+  redis.call('ZADD', prefix .. 'ga', 'NX', 0, line)
+  return whole(not_due + sequence)
+end
+
+-- Put a job at the end of its priority, or of its line. A job without a body was erased: it is forgotten.
+local function append(prefix, id, body)
+  local queue, priority = head_of(body)
+  local score = line_up(prefix, id, body, queue, priority, redis.call('INCR', prefix .. 'seq'))
+  redis.call('ZADD', prefix .. 'q:' .. queue, score, id)
+  wake(prefix, queue)
+end
+
+local function call_up(prefix, id, queue, priority)
+  make_ready(prefix, id, queue, score_of(priority, redis.call('INCR', prefix .. 'seq')))
+end
+
+-- Let a job go that has left its queue otherwise than by a claim; the next one is due in its stead.
+local function leave_line(prefix, id, body)
+  local queue, priority = head_of(body)
+  local line, weight = line_of(body, queue, priority)
+  if not line or redis.call('ZREM', prefix .. 'gl:' .. line, id) == 0 then return end
+  local next_one = redis.call('ZRANGE', prefix .. 'gl:' .. line, weight - 1, weight - 1)[1]
+  local score = next_one and redis.call('ZSCORE', prefix .. 'q:' .. queue, next_one)
+  if score and tonumber(score) >= not_due then call_up(prefix, next_one, queue, priority) end
+end
+
+local function is_in_line(prefix, id, body)
+  local line = line_of(body, head_of(body))
+  return line and redis.call('ZSCORE', prefix .. 'gl:' .. line, id)
+end
+
+-- Where nobody waits in any line, claims do not look at them: whoever is claimed goes.
+local function go_from_line(prefix, id, body)
+  local line = line_of(body, head_of(body))
+  if line then redis.call('ZREM', prefix .. 'gl:' .. line, id) end
+end
+
+-- Put a line right: who is first in it is due, and who is not in the queue is not in the line.
+local function look_at_line(prefix, line)
+  local priority, queue = string.match(line, '^(-?%d+)|%x+|(.*)$')
+  local weight = 1
+  for at = 1, 100 do
+    local first = redis.call('ZRANGE', prefix .. 'gl:' .. line, 0, weight - 1)
+    if at == 1 and first[1] then
+      local _, found = line_of(redis.call('HGET', prefix .. 'b', first[1]) or '', queue, priority)
+      weight = found or 1
+      first = redis.call('ZRANGE', prefix .. 'gl:' .. line, 0, weight - 1)
+    end
+    local gone = {}
+    for _, id in ipairs(first) do
+      local score = redis.call('ZSCORE', prefix .. 'q:' .. queue, id)
+      if not score then
+        gone[#gone + 1] = id
+      elseif tonumber(score) >= not_due then
+        call_up(prefix, id, queue, priority)
+      end
+    end
+    if #gone == 0 then return #first == weight end
+    redis.call('ZREM', prefix .. 'gl:' .. line, unpack(gone))
+  end
+  return true
+end
+
+local function look_at_lines(prefix, now)
+  for _, line in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'ga', '-inf', whole(now), 'LIMIT', 0, 20)) do
+    if look_at_line(prefix, line) then
+      redis.call('ZADD', prefix .. 'ga', whole(now + fair_patience), line)
+    else
+      redis.call('ZREM', prefix .. 'ga', line)
+    end
+  end
+end
+
+-- One after the other, those of a line that are not due yet; a part of it is read at a time.
+local function read_line(prefix, name, weight, part)
+  local line = {key = prefix .. 'gl:' .. name, name = name, due = {}, ids = {}, at = weight, taken = {}}
+  for _, id in ipairs(redis.call('ZRANGE', line.key, 0, weight - 1)) do line.due[id] = true end
+  function line.next()
+    if #line.ids == 0 or line.index > #line.ids then
+      line.ids, line.index = redis.call('ZRANGE', line.key, line.at, line.at + part - 1), 1
+      line.at = line.at + #line.ids
+    end
+    local id = line.ids[line.index]
+    line.index = line.index + 1
+    if id then line.due[id] = true else line.is_dry = true end
+    return id
+  end
+  return line
+end
+
+-- Take from a queue up to a place. Who comes up meanwhile is taken, too, if nobody else stands before the end of the
+-- priority. Answers how many were taken.
+local function pop_fairly(prefix, queue, bound, is_to_the_end, limit, take)
+  local key = prefix .. 'q:' .. queue
+  local found = redis.call('ZRANGEBYSCORE', key, '-inf', bound, 'WITHSCORES', 'LIMIT', 0, limit)
+  local ids, entries, lines, gone, placed = {}, {}, {}, {}, {}
+  for at = 1, #found, 2 do ids[#ids + 1] = found[at] end
+  for index, body in ipairs(fetch(prefix .. 'b', ids)) do
+    local _, priority = head_of(body or '')
+    local name, weight = line_of(body or '', queue, priority)
+    if name and not lines[name] then
+      lines[name] = read_line(prefix, name, weight, math.max(weight, math.ceil(2 * limit / #ids)))
+    end
+    entries[index] = {id = ids[index], score = found[2 * index], line = lines[name or ''], priority = priority}
+  end
+  -- Numbers for all who may come up; those that are not used are no harm.
+  local sequence = redis.call('INCRBY', prefix .. 'seq', limit) - limit
+  local count, due = 0, #entries
+  while count < limit and count < (is_to_the_end and #entries or due) do
+    count = count + 1
+    local entry = entries[count]
+    take(entry.id, entry.score, queue)
+    gone[#gone + 1] = entry.id
+    local line = entry.line
+    -- One that came back to a place of its own stands in no line any more.
+    if line and line.due[entry.id] then
+      line.taken[#line.taken + 1] = entry.id
+      local id = line.next()
+      if id then
+        sequence = sequence + 1
+        entries[#entries + 1] = {id = id, score = score_of(entry.priority, sequence), line = line, priority = entry.priority}
+      end
+    end
+  end
+  for index = math.max(count, due) + 1, #entries do
+    placed[#placed + 1] = entries[index].score
+    placed[#placed + 1] = entries[index].id
+  end
+  call_in_chunks('ZREM', key, gone, 500)
+  call_in_chunks('ZADD', key, placed, 500)
+  for _, line in pairs(lines) do
+    call_in_chunks('ZREM', line.key, line.taken, 500)
+    if line.is_dry then redis.call('ZREM', prefix .. 'ga', line.name) end
+  end
+  return count
+end
+
+-- Take from several queues by priority, and in order; from queues in strict order (`is_strict`) always from the first
+-- that has any.
+local function pop_in_turn(prefix, queues, is_strict, limit, take)
+  local heads = {}
+  local function look(queue)
+    local head = redis.call('ZRANGE', prefix .. 'q:' .. queue, 0, 0, 'WITHSCORES')
+    local score = tonumber(head[2] or not_due)
+    return score < not_due and score or nil
+  end
+  for _, queue in ipairs(queues) do
+    local score = look(queue)
+    if score then heads[#heads + 1] = {queue = queue, score = score} end
+  end
+  while limit > 0 and #heads > 0 do
+    if not is_strict then table.sort(heads, function(a, b) return a.score < b.score end) end
+    local first, second = heads[1], not is_strict and heads[2]
+    local last = (math.floor(first.score / per_priority) + 1) * per_priority - 1
+    local is_to_the_end = not second or second.score > last
+    local bound = is_to_the_end and last or second.score
+    limit = limit - pop_fairly(prefix, first.queue, whole(bound), is_to_the_end, limit, take)
+    first.score = look(first.queue)
+    if not first.score then table.remove(heads, 1) end
+  end
+end

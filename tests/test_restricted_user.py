@@ -34,7 +34,7 @@ from .servers import Server
 NAMESPACE = "shop"
 # What the client library and Python code send, beside the scripts' own commands.
 FROM_PYTHON = {"ping", "select", "info", "eval", "evalsha", "bzpopmin", "smembers", "get", "set", "zcard", "zrange"}
-FROM_PYTHON |= {"hlen"}
+FROM_PYTHON |= {"hlen", "zrevrangebyscore"}
 # The client library tells its name, and goes on where it may not.
 TOLERATED = {"client|setinfo", "client"}
 

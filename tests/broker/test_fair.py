@@ -208,7 +208,7 @@ def test_a_queue_is_moved_with_its_lines(broker: RedisBroker, take: Any, monkeyp
         groups = {job_id: head.group_of(body) for job_id, body in _bodies(broker, page).items()}
         new = [Moved(one.id, "signature", one.body) for one in (job(i, "other", group=g) for i, g in groups.items())]
         assert broker.move("default", "other", new) == [1] * len(page)
-    assert take(broker, queues=["other"], mode="only") == ["a1", "b1", "p1", "a2", "b2", "a3"]
+    assert take(broker, queues=["other"], mode="only") == ["p1", "a1", "b1", "a2", "b2", "a3"]
     look(broker)
     assert is_forgotten(broker)
 

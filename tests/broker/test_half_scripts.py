@@ -199,6 +199,13 @@ def _look_due(broker: RedisBroker) -> None:
     broker.client.delete(broker.keys["lr"], broker.keys["ls:c1"])
 
 
+GROUPS = {"a": "a1|1", "b": "a1|1", "c": "a1|1", "d": "b1|2", "e": "b1|2", "f": "b1|2"}
+
+
+def _grouped(broker: RedisBroker) -> None:
+    broker.enqueue([job(job_id, group=group) for job_id, group in GROUPS.items()])
+
+
 SCENES: dict[str, tuple[Act, Act]] = {
     "enqueue": (lambda broker: None, _fresh),
     "claim": (_fresh, lambda broker: claim(broker, 4)),
@@ -241,6 +248,16 @@ SCENES: dict[str, tuple[Act, Act]] = {
     "bury what has a slot": (_parked, lambda broker: broker.bury(WORKER, ["a"])),
     "cancel what is parked": (_parked, lambda broker: broker.cancel("bc")),
     "let in": (_look_due, _tick),
+    "enqueue groups": (lambda broker: broker.enqueue(jobs("xyz")), _grouped),
+    "claim from groups": (_grouped, lambda broker: claim(broker, 4)),
+    "claim the last of groups": (_grouped, lambda broker: claim(broker, 6)),
+    "cancel in groups": (_grouped, lambda broker: broker.cancel("ad")),
+    "move groups": (
+        _grouped,
+        lambda broker: broker.move(
+            "default", "mail", [Moved(i, "signature", job(i, "mail", group=g).body) for i, g in GROUPS.items()]
+        ),
+    ),
     "let in and claim": (_look_due, lambda broker: claim(broker, 4)),
 }
 # Of these jobs rows say that they have ended, or must not be here; what is left of them goes by other ways.

@@ -37,6 +37,7 @@ def test_every_documented_key_is_used_and_no_other(broker: RedisBroker) -> None:
     broker.enqueue([job(name, priority=9, limits="c1|1 r1|60000.000000|1") for name in "lm"])
     claim(broker, 2)
     broker.hold(["2"], HOUR)
+    broker.enqueue([job(name, group="a1|1") for name in "xyz"])
     broker.tick()
     broker.stopping(["w1"])
     broker.keep("server")

@@ -285,7 +285,8 @@ class Reference:
         number = self._step_out(job)
         job.queue, job.body = target, moved.body
         if number is not None:
-            self._line_up(job, number)
+            self.number += 1
+            self._line_up(job, self.number)
         self._know(target)
         self._wake(target)
         self._write(job)
@@ -420,7 +421,7 @@ class Reference:
         return "OK"
 
     def _claim(self, worker: str, limit: int, queues: Sequence[str], *, strict: bool) -> tuple[list[Lease], bool]:
-        """Hand out the first jobs; strictly queue by queue, or as if all were one queue. Tell whether there may be more."""
+        """Hand out the first jobs, strictly queue by queue or as if all were one; tell whether there may be more."""
         leases: list[Lease] = []
         without: dict[str, int] = {}
         wanted = limit

@@ -29,6 +29,7 @@ LONGEST = 900
 # Where a mistake in what several scripts include is likely to be noticed.
 LIKELY = {
     "claim": ["turn", "bury"],
+    "fair": ["fair"],
     "limits": ["limits", "token", "hold"],
     "mark": ["take", "settle"],
     "paused": ["pause", "resume"],
@@ -152,7 +153,9 @@ def rounds(mutant: Mutant) -> list[list[str]]:
     """Return the test files in three rounds: the likely ones, the quick ones, the slow ones."""
     stem = Path(mutant.file).stem
     words = ["full_memory"] if mutant.name.endswith("-memory") else LIKELY.get(stem, [stem])
-    words = [policy for mark, policy in (("-key", "unique"), ("-limit", "limits")) if mark in mutant.name] or words
+    words = [
+        policy for mark, policy in (("-key", "unique"), ("-limit", "limits"), ("-group", "fair")) if mark in mutant.name
+    ] or words
     likely = [f"tests/broker/test_{word}.py" for word in words]
     return [
         likely,

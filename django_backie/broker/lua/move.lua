@@ -11,14 +11,13 @@ for at = first, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
 local bodies, records, scores = fetch(b, ids), fetch(h, ids), call_for_each('ZMSCORE', from, ids)
 local gone, placed, new, written, marked = {}, {}, {}, {}, {}
 
--- In the other queue it has another line. Nobody comes up in the former, lest he slip past who moves a whole queue.
+-- Who stands in a line goes to the end of that of the other queue. Nobody comes up in the former, lest he slip past who
+-- moves a whole queue.
 local function moved(id, former, body, score)
   local _, priority = head_of(former)
   local line = line_of(former, source, priority)
-  local sequence = line and redis.call('ZSCORE', prefix .. 'gl:' .. line, id)
-  if not sequence then return whole(tonumber(score)) end
-  redis.call('ZREM', prefix .. 'gl:' .. line, id)
-  return line_up(prefix, id, body, target, priority, sequence)
+  if not line or redis.call('ZREM', prefix .. 'gl:' .. line, id) == 0 then return whole(tonumber(score)) end
+  return line_up(prefix, id, body, target, priority, redis.call('INCR', prefix .. 'seq'))
 end
 
 for index, id in ipairs(ids) do

@@ -95,20 +95,34 @@ local function look_at_lines(prefix, now)
 end
 
 -- One after the other, those of a line that are not due yet; a part of it is read at a time.
-local function read_line(prefix, name, weight, part)
-  local line = {key = prefix .. 'gl:' .. name, name = name, due = {}, ids = {}, at = weight, taken = {}}
-  for _, id in ipairs(redis.call('ZRANGE', line.key, 0, weight - 1)) do line.due[id] = true end
+local function read_line(prefix, name, weight, priority, part)
+  local key = prefix .. 'gl:' .. name
+  local line = {key = key, name = name, priority = priority, due = {}, taken = {}, index = weight}
+  line.ids = redis.call('ZRANGE', key, 0, weight + part - 1)
+  for at = 1, math.min(weight, #line.ids) do line.due[line.ids[at]] = true end
   function line.next()
-    if #line.ids == 0 or line.index > #line.ids then
-      line.ids, line.index = redis.call('ZRANGE', line.key, line.at, line.at + part - 1), 1
-      line.at = line.at + #line.ids
+    line.index = line.index + 1
+    if line.index > #line.ids then
+      for _, id in ipairs(redis.call('ZRANGE', key, #line.ids, #line.ids + part - 1)) do line.ids[#line.ids + 1] = id end
     end
     local id = line.ids[line.index]
-    line.index = line.index + 1
     if id then line.due[id] = true else line.is_dry = true end
     return id
   end
   return line
+end
+
+local function go_from_lines(prefix, lines)
+  for _, line in pairs(lines) do
+    local is_in_order = true
+    for at, id in ipairs(line.taken) do is_in_order = is_in_order and id == line.ids[at] end
+    if is_in_order and #line.taken > 0 then
+      redis.call('ZREMRANGEBYRANK', line.key, 0, #line.taken - 1)
+    else
+      call_in_chunks('ZREM', line.key, line.taken, 500)
+    end
+    if line.is_dry then redis.call('ZREM', prefix .. 'ga', line.name) end
+  end
 end
 
 -- Take from a queue up to a place. Who comes up meanwhile is taken, too, if nobody else stands before the end of the
@@ -116,45 +130,44 @@ end
 local function pop_fairly(prefix, queue, bound, is_to_the_end, limit, take)
   local key = prefix .. 'q:' .. queue
   local found = redis.call('ZRANGEBYSCORE', key, '-inf', bound, 'WITHSCORES', 'LIMIT', 0, limit)
-  local ids, entries, lines, gone, placed = {}, {}, {}, {}, {}
-  for at = 1, #found, 2 do ids[#ids + 1] = found[at] end
+  local ids, scores, line_of_each, lines = {}, {}, {}, {}
+  for at = 1, #found, 2 do ids[#ids + 1], scores[#scores + 1] = found[at], found[at + 1] end
+  local due = #ids
   for index, body in ipairs(fetch(prefix .. 'b', ids)) do
     local _, priority = head_of(body or '')
     local name, weight = line_of(body or '', queue, priority)
-    if name and not lines[name] then
-      lines[name] = read_line(prefix, name, weight, math.max(weight, math.ceil(2 * limit / #ids)))
+    if name then
+      lines[name] = lines[name] or read_line(prefix, name, weight, priority, weight * math.ceil(limit / due))
+      line_of_each[index] = lines[name]
     end
-    entries[index] = {id = ids[index], score = found[2 * index], line = lines[name or ''], priority = priority}
   end
   -- Numbers for all who may come up; those that are not used are no harm.
   local sequence = redis.call('INCRBY', prefix .. 'seq', limit) - limit
-  local count, due = 0, #entries
-  while count < limit and count < (is_to_the_end and #entries or due) do
+  local count, last = 0, due
+  while count < limit and count < (is_to_the_end and last or due) do
     count = count + 1
-    local entry = entries[count]
-    take(entry.id, entry.score, queue)
-    gone[#gone + 1] = entry.id
-    local line = entry.line
+    local id, line = ids[count], line_of_each[count]
+    take(id, scores[count], queue)
     -- One that came back to a place of its own stands in no line any more.
-    if line and line.due[entry.id] then
-      line.taken[#line.taken + 1] = entry.id
-      local id = line.next()
-      if id then
-        sequence = sequence + 1
-        entries[#entries + 1] = {id = id, score = score_of(entry.priority, sequence), line = line, priority = entry.priority}
+    if line and line.due[id] then
+      line.taken[#line.taken + 1] = id
+      local next_one = line.next()
+      if next_one then
+        last, sequence = last + 1, sequence + 1
+        ids[last], scores[last], line_of_each[last] = next_one, score_of(line.priority, sequence), line
       end
     end
   end
-  for index = math.max(count, due) + 1, #entries do
-    placed[#placed + 1] = entries[index].score
-    placed[#placed + 1] = entries[index].id
+  local gone, placed = {}, {}
+  for at = due + 1, count do gone[#gone + 1] = ids[at] end
+  for at = math.max(count, due) + 1, last do
+    placed[#placed + 1] = scores[at]
+    placed[#placed + 1] = ids[at]
   end
+  redis.call('ZREMRANGEBYRANK', key, 0, math.min(count, due) - 1)
   call_in_chunks('ZREM', key, gone, 500)
   call_in_chunks('ZADD', key, placed, 500)
-  for _, line in pairs(lines) do
-    call_in_chunks('ZREM', line.key, line.taken, 500)
-    if line.is_dry then redis.call('ZREM', prefix .. 'ga', line.name) end
-  end
+  go_from_lines(prefix, lines)
   return count
 end
 

@@ -9,7 +9,7 @@ from ..exceptions import UnreadableBody
 # As lua/include/limits.lua reads it.
 _LIMITS = re.compile(r'1[a-z]*l[a-z]*\n(?:[^\n]*\n){3}\{(?:"u":"[^"]*",)?"l":"([^"]*)"')
 # As lua/include/unique.lua reads it.
-_UNIQUE = re.compile(r'(?:[^\n]*\n){4}\{"u":"([es][0-9a-f]+(?:\|\d+)?)"')
+_UNIQUE = re.compile(r'(?:[^\n]*\n){4}\{"u":"([es][0-9a-f]+(?:\|\d+)?(?:\|[rx])?)"')
 
 
 def lines(body: str) -> list[str]:

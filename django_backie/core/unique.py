@@ -12,10 +12,10 @@ from ..exceptions import InvalidOption
 
 Until = Literal["start", "end"]
 UNTIL: tuple[Until, ...] = ("start", "end")
-Conflict = Literal["ignore", "raise", "replace"]
-CONFLICTS: tuple[Conflict, ...] = ("ignore", "raise", "replace")
+Conflict = Literal["ignore", "raise", "replace", "extend"]
+CONFLICTS: tuple[Conflict, ...] = ("ignore", "raise", "replace", "extend")
 # What the scripts decide, as it travels with a job (broker/lua/include/unique.lua); all else is for the caller.
-_LETTERS: dict[str, str] = {"replace": "r"}
+_LETTERS: dict[str, str] = {"replace": "r", "extend": "x"}
 
 # All arguments, some of them by name, or a function of the call's arguments.
 By = bool | str | Sequence[str] | Callable[..., Any]
@@ -32,7 +32,8 @@ class Unique:
             or a function that is called with them.
         until: ``"end"``: the job has ended; ``"start"``: it has been started.
         conflict: what a call gets while there is one: its handle (``"ignore"``), or ``DuplicateJob`` (``"raise"``);
-            or its own job in the place of one that has not been started (``"replace"``).
+            or its own job in the place of one that has not been started (``"replace"``); or the handle of one that
+            waits for its time, and from now on for that of the call (``"extend"``).
         window: seconds, or a timedelta, from the enqueueing on, for which there is no other job even if this one ends.
 
     Raises:
@@ -54,8 +55,8 @@ class Unique:
                 raise InvalidOption(msg)
         if self.window and self.is_decided_in_redis:
             msg = (
-                f"window is {self.window!r} with conflict {self.conflict!r}: which call a window begins with would be "
-                "anybody's guess; leave one of them out"
+                f"window is {self.window!r} with conflict {self.conflict!r}: a window begins with a call that makes "
+                "a job, and here later calls count; leave one of them out"
             )
             raise InvalidOption(msg)
 

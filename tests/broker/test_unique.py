@@ -538,3 +538,98 @@ def test_a_job_of_another_queue_in_the_same_push_is_replaced(broker: RedisBroker
     broker.enqueue([job("a", queue="mail", unique=REPLACE), job("b", unique=REPLACE), job("c", queue="mail")])
 
     assert sorted(order(broker)) == ["b", "c"]
+
+
+# A later call moves the earlier one's job.
+
+EXTEND = "e1|x"
+
+
+def later(milliseconds: int, broker: RedisBroker) -> float:
+    return (now_ms(broker) + milliseconds) / 1000
+
+
+def test_a_later_call_moves_a_job_that_waits_for_its_time(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=EXTEND, run_after=later(60_000, broker))
+    due = later(90_000, broker)
+    assert enqueue(broker, "b", unique=EXTEND, run_after=due) == [Duplicate("a")]
+    found = record(broker, "a")
+
+    assert broker.client.zrange(broker.keys["s"], 0, -1, withscores=True) == [("a", round(due * 1000))]
+    assert (found.state, found.due, found.reason) == (State.SCHEDULED, pytest.approx(due), "moved by b")
+    assert marked(broker)["a"] == found.version
+    assert record(broker, "b").reason == "duplicate of a"
+
+
+def test_a_job_that_is_moved_forward_is_told_to_those_who_wait(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=EXTEND, run_after=far_future())
+    broker.client.delete(broker.keys["k"], broker.keys["k:default"])
+    enqueue(broker, "b", unique=EXTEND, run_after=1)
+
+    assert broker.client.exists(broker.keys["k"], broker.keys["k:default"]) == 2
+    tick(broker)
+    assert (order(broker), record(broker, "a").reason) == (["a"], "")
+
+
+def test_within_one_push_the_last_time_counts(broker: RedisBroker) -> None:
+    due = [later(milliseconds, broker) for milliseconds in (60_000, 90_000, 80_000)]
+    broker.enqueue([job(name, unique=EXTEND, run_after=at) for name, at in zip("abc", due, strict=True)])
+
+    assert broker.client.zscore(broker.keys["s"], "a") == round(due[2] * 1000)
+    assert marked(broker)["a"] == record(broker, "a").version
+
+
+def test_a_call_without_a_time_moves_nothing(broker: RedisBroker) -> None:
+    due = later(60_000, broker)
+    enqueue(broker, "a", unique=EXTEND, run_after=due)
+
+    assert enqueue(broker, "b", unique=EXTEND) == [Duplicate("a")]
+    assert broker.client.zscore(broker.keys["s"], "a") == round(due * 1000)
+
+
+def test_a_job_that_is_ready_stays_ready(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=EXTEND)
+
+    assert enqueue(broker, "b", unique=EXTEND, run_after=far_future()) == [Duplicate("a")]
+    assert order(broker) == ["a"]
+
+
+def test_the_pause_before_a_next_attempt_is_not_the_callers(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=EXTEND)
+    finish(broker, "a", State.RETRYABLE, unique="", delay=HOUR)
+    before = record(broker, "a")
+
+    assert enqueue(broker, "b", unique=EXTEND, run_after=far_future()) == [Duplicate("a")]
+    assert record(broker, "a") == before
+
+
+def test_a_job_that_stands_aside_keeps_its_place(broker: RedisBroker) -> None:
+    """Its worker has a dangerous job already; that it waits for a second is nobody's wish."""
+    enqueue(broker, "a", unique=EXTEND, run_after=later(60_000, broker))
+    broker.client.hset(broker.keys["f"], "a", "5|default")
+    before = broker.client.zscore(broker.keys["s"], "a")
+
+    assert enqueue(broker, "b", unique=EXTEND, run_after=far_future()) == [Duplicate("a")]
+    assert broker.client.zscore(broker.keys["s"], "a") == before
+
+
+def test_what_is_pushed_late_does_not_move_what_was_moved_since(broker: RedisBroker) -> None:
+    due = later(60_000, broker)
+    enqueue(broker, "b", unique=EXTEND, run_after=due)
+    enqueue(broker, "a", unique=EXTEND, run_after=far_future())
+    assert broker.client.zscore(broker.keys["s"], "b") == round(due * 1000)
+
+    enqueue(broker, "d", unique=EXTEND, run_after=due + 1)
+    enqueue(broker, "c", unique=EXTEND, run_after=far_future())
+    assert broker.client.zscore(broker.keys["s"], "b") == round((due + 1) * 1000)
+
+
+def test_a_moved_job_runs_once(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=EXTEND, run_after=far_future())
+    enqueue(broker, "b", unique=EXTEND, run_after=far_future())
+    make_due(broker, "a")
+    tick(broker)
+    finish(broker, "a")
+
+    assert keys_of(broker) == {}
+    assert order(broker) == []

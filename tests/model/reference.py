@@ -211,6 +211,7 @@ class Reference:
         holder = self._other_holder(job)
         former = self._former(job, holder) if holder else None
         if holder and not former:
+            self._move_to(job, holder, due)
             self.jobs[job.id] = job
             job.turn_away(holder, self.now)
             self._write(job)
@@ -591,6 +592,17 @@ class Reference:
         former = self.jobs.get(holder)
         may = job.conflict == "r" and former and former.is_untouched and job.id[:13] >= holder[:13]
         return former if may else None
+
+    def _move_to(self, job: Job, holder: str, due: int | None) -> None:
+        """Let a job that waits for its time wait for a later call's."""
+        moved = self.jobs.get(holder)
+        if job.conflict != "x" or due is None or not moved or moved.state != "S" or not moved.is_untouched:
+            return
+        mover = moved.reason.removeprefix("moved by ") if moved.reason.startswith("moved by ") else holder
+        if job.id[:13] >= mover[:13]:
+            moved.due, moved.reason = due, f"moved by {job.id}"
+            self._write(moved)
+            self._wake(moved.queue)
 
     def _take_key(self, job: Job, window: int = 0) -> None:
         if job.keeps_key:

@@ -55,6 +55,22 @@ local function replace(holder, former, id)
   marked[#marked + 1] = holder
 end
 
+-- A job that waits for its time gets a later call's; which call moved it last, its reason says.
+local function move_to(holder, id, due)
+  if due == '' or not redis.call('ZSCORE', s, holder) then return end
+  local body, record = sent[holder] or redis.call('HGET', b, holder), parse(redis.call('HGET', h, holder))
+  local is_aside = redis.call('HEXISTS', prefix .. 'f', holder) == 1
+  local mover = string.match(record.reason, '^moved by (.+)$') or holder
+  if not body or is_aside or not is_untouched(record) or is_older(id, mover) then return end
+  redis.call('ZADD', s, due, holder)
+  record.state, record.due, record.reason = 'S', due, 'moved by ' .. id
+  touch(record, now)
+  redis.call('HSET', h, holder, format(record))
+  marked[#marked + 1] = whole(record.version)
+  marked[#marked + 1] = holder
+  wake(prefix, head_of(body))
+end
+
 for at = first, #ARGV, 5 do ids[#ids + 1] = ARGV[at] end
 local here, tombs, new = fetch(b, ids), tombs_of(ids), {}
 -- Numbers for all of them at once; those that are not used are no harm.
@@ -72,6 +88,7 @@ for at = first, #ARGV, 5 do
   if is_known then
     answers[#answers + 1] = 0
   elseif holder and not former then
+    if conflict == 'x' then move_to(holder, id, due) end
     answers[#answers + 1], new[id] = holder, true
     bodies[#bodies + 1] = id
     bodies[#bodies + 1] = body

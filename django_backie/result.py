@@ -24,8 +24,8 @@ from .progress import Progress, latest, of_row
 
 R = TypeVar("R")
 
-# As lua/include/unique.lua says it.
-DUPLICATE_OF = "duplicate of "
+# As the scripts say it (lua/include/unique.lua, lua/enqueue.lua).
+DUPLICATE_OF, REPLACED_BY = "duplicate of ", "replaced by "
 FIRST_PAUSE, LONGEST_PAUSE = 0.002, 0.25
 
 
@@ -60,9 +60,17 @@ class TaskResult(compat.TaskResult, Generic[R]):  # type: ignore[misc, type-arg]
     @property
     def duplicate_of(self) -> str | None:
         """Return the id of the job that has this one's unique key; None where this job is no duplicate of another."""
+        return self._cancelled_for(DUPLICATE_OF)
+
+    @property
+    def replaced_by(self) -> str | None:
+        """Return the id of the job that has taken this one's place; None where this job was not replaced."""
+        return self._cancelled_for(REPLACED_BY)
+
+    def _cancelled_for(self, why: str) -> str | None:
         if self.state is not State.CANCELLED or not self.errors:
             return None
-        _, found, rest = self.errors[-1].traceback.partition(f": {DUPLICATE_OF}")
+        _, found, rest = self.errors[-1].traceback.partition(f": {why}")
         return rest.strip() if found else None
 
     def __post_init__(self) -> None:

@@ -37,11 +37,13 @@ def choose(unique: Unique, entries: Sequence[Entry], alias: str, *, is_at_once: 
     """Return what becomes of calls, each of which has an entry with a key.
 
     The open transaction is looked at, where the jobs wait for its end, then Redis; what comes to Redis at the same time
-    is told apart there.
+    is told apart there. Where the later call counts, all of them are pushed, in their order.
 
     Raises:
         DuplicateJob: there is a job, and the task wants to know.
     """
+    if unique.is_decided_in_redis:
+        return Choice(new=[*entries], places=[*range(len(entries))])
     database = entries[0].job.database
     is_together = not is_at_once and connections[database].in_atomic_block
     keys = [key_of_lock(entry.job.unique) for entry in entries]

@@ -313,6 +313,11 @@ def test_a_key_that_is_no_json_refuses_the_call(backend: Any) -> None:
         ([1], "its key is"),
         (lambda: Unique(until="stop"), "until is 'stop', it must be one of 'start', 'end'"),  # type: ignore[arg-type]
         (lambda: Unique(conflict="x"), "conflict is 'x'"),  # type: ignore[arg-type]
+        (
+            lambda: Unique(conflict="replace", window=5),
+            r"window is 5\.0 with conflict 'replace': .* leave one of them out",
+        ),
+        (lambda: Unique(conflict="extend", window=5), r"window is 5\.0 with conflict 'extend'"),
         (lambda: Unique(window=-1), "window is -1, it must be a number of seconds from 0"),
         (lambda: Unique(window=float("inf")), "window is inf"),
         (lambda: Unique(window=True), "window is True"),

@@ -11,7 +11,7 @@ _LIMITS = re.compile(r'1[a-z]*l[a-z]*\n(?:[^\n]*\n){3}\{(?:"u":"[^"]*",)?"l":"([
 # As lua/include/fair.lua reads it.
 _GROUP = re.compile(r'1[a-z]*f[a-z]*\n(?:[^\n]*\n){3}.*?"i":"([0-9a-f]+\|\d+)"')
 # As lua/include/unique.lua reads it.
-_UNIQUE = re.compile(r'(?:[^\n]*\n){4}\{"u":"([es][0-9a-f]+(?:\|\d+)?)"')
+_UNIQUE = re.compile(r'(?:[^\n]*\n){4}\{"u":"([es][0-9a-f]+(?:\|\d+)?(?:\|[rx])?)"')
 
 
 def lines(body: str) -> list[str]:

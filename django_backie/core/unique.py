@@ -12,8 +12,10 @@ from ..exceptions import InvalidOption
 
 Until = Literal["start", "end"]
 UNTIL: tuple[Until, ...] = ("start", "end")
-Conflict = Literal["ignore", "raise"]
-CONFLICTS: tuple[Conflict, ...] = ("ignore", "raise")
+Conflict = Literal["ignore", "raise", "replace", "extend"]
+CONFLICTS: tuple[Conflict, ...] = ("ignore", "raise", "replace", "extend")
+# What the scripts decide, as it travels with a job (broker/lua/include/unique.lua); all else is for the caller.
+_LETTERS: dict[str, str] = {"replace": "r", "extend": "x"}
 
 # All arguments, some of them by name, or a function of the call's arguments.
 By = bool | str | Sequence[str] | Callable[..., Any]
@@ -29,7 +31,9 @@ class Unique:
         by: what the key is made of: True for all arguments, the name of one, names of several (none: the task alone),
             or a function that is called with them.
         until: ``"end"``: the job has ended; ``"start"``: it has been started.
-        conflict: what a call gets while there is one: its handle (``"ignore"``), or ``DuplicateJob`` (``"raise"``).
+        conflict: what a call gets while there is one: its handle (``"ignore"``), or ``DuplicateJob`` (``"raise"``);
+            or its own job in the place of one that has not been started (``"replace"``); or the handle of one that
+            waits for its time, and from now on for that of the call (``"extend"``).
         window: seconds, or a timedelta, from the enqueueing on, for which there is no other job even if this one ends.
 
     Raises:
@@ -49,11 +53,28 @@ class Unique:
                 wanted = ", ".join(map(repr, known))
                 msg = f"{name} is {getattr(self, name)!r}, it must be one of {wanted}"
                 raise InvalidOption(msg)
+        if self.window and self.is_decided_in_redis:
+            msg = (
+                f"window is {self.window!r} with conflict {self.conflict!r}: a window begins with a call that makes "
+                "a job, and here later calls count; leave one of them out"
+            )
+            raise InvalidOption(msg)
+
+    @property
+    def is_decided_in_redis(self) -> bool:
+        """Tell whether every call is pushed, and only Redis tells what becomes of it."""
+        return bool(self.letter)
+
+    @property
+    def letter(self) -> str:
+        """Return how the conflict travels; empty where Redis need not know of it."""
+        return _LETTERS.get(self.conflict, "")
 
     def lock(self, digest: str) -> str:
-        """Return what travels with a job: its key, and for how many milliseconds it stands in any case."""
+        """Return what travels with a job: its key, for how many milliseconds it stands in any case, what it does."""
         seconds = float(self.window)  # type: ignore[arg-type]
-        return f"{self.until[0]}{digest}|{round(seconds * 1000)}" if seconds else f"{self.until[0]}{digest}"
+        parts = [f"{self.until[0]}{digest}", f"{round(seconds * 1000)}" if seconds else "", self.letter]
+        return "|".join(filter(None, parts))
 
 
 def unique_of(value: object) -> Unique:
@@ -66,7 +87,7 @@ def unique_of(value: object) -> Unique:
 
 
 def key_of_lock(lock: str) -> str:
-    """Return the key of what travels with a job, without its window."""
+    """Return the key of what travels with a job, without its window and what it does."""
     return lock.partition("|")[0]
 
 

@@ -38,6 +38,24 @@ def publish(pk: int) -> None:
     """Do nothing."""
 
 
+@task(unique=Unique(by="pk", conflict="replace"))
+def tell(pk: int, text: str = "") -> str:
+    """Return what was said."""
+    return text
+
+
+@task(unique=Unique(by="pk", until="start", conflict="replace"))
+def draw(pk: int, text: str = "") -> str:
+    """Return what was said."""
+    return text
+
+
+@task(unique=Unique(by="pk", conflict="extend"))
+def expire(pk: int, text: str = "") -> str:
+    """Return what was said."""
+    return text
+
+
 @task(unique=Unique(by="pk", window=60))
 def remind(pk: int) -> None:
     """Do nothing."""

@@ -285,3 +285,10 @@ def test_a_look_at_a_line_comes_within_a_second_and_then_each_ten(broker: RedisB
     broker.enqueue(of(A, "a3"))
     (_, second), *_ = broker.client.zrange(key, 0, -1, withscores=True)
     assert first == second > 1e12
+
+
+def test_one_who_is_replaced_leaves_his_line_to_the_next(broker: RedisBroker, take: Any) -> None:
+    broker.enqueue([job("a1", group=A, unique="e1"), *of(A, "a2"), *of(B, "b1")])
+    broker.enqueue([job("a3", group=A, unique="e1|r")])
+    assert take(broker) == ["b1", "a2", "a3"]
+    assert is_forgotten(broker)

@@ -432,6 +432,16 @@ def test_enqueue_of_a_duplicate_is_refused_too(broker: RedisBroker) -> None:
     assert broker.enqueue([job("b", unique="e1"), job("c", unique="e2")]) == [Duplicate("a"), True]
 
 
+@pytest.mark.parametrize("conflict", ["r", "x"])
+def test_enqueue_in_the_place_of_another_is_refused_and_leaves_that(broker: RedisBroker, conflict: str) -> None:
+    broker.enqueue([job("a", unique=f"e1|{conflict}", run_after=far_future())])
+    before = everything(broker)
+    with full(broker):
+        with pytest.raises(BrokerUnavailable, match=r"not available: .*maxmemory"):
+            broker.enqueue([job("b", unique=f"e1|{conflict}", run_after=far_future())])
+        assert everything(broker) == before
+
+
 def test_restore_is_refused_and_changes_nothing(broker: RedisBroker) -> None:
     run(broker, "failed", State.FAILED, note=NOTE)
     before = everything(broker)

@@ -149,6 +149,14 @@ def _enqueue_unique(broker: RedisBroker) -> None:
     broker.enqueue([job(job_id, unique=key) for job_id, key in keys.items()])
 
 
+def _replaceable(broker: RedisBroker) -> None:
+    broker.enqueue([job("a", unique="e1|r"), job("x", unique="e3|r")])
+
+
+def _again(broker: RedisBroker, conflict: str, **values: Any) -> None:
+    broker.enqueue([job("b", unique=f"e1|{conflict}", **values), job("c", unique=f"e1|{conflict}", **values)])
+
+
 def _end_unique(broker: RedisBroker) -> None:
     broker.turn(
         WORKER, [Ending(lease.id, lease.token, State.FAILED, note=NOTE, unique="e1") for lease in broker.held(WORKER)]
@@ -233,6 +241,19 @@ SCENES: dict[str, tuple[Act, Act]] = {
     "move": (_moving, lambda broker: broker.move("default", "mail", _moved("a", "b", "c", "d"))),
     "tick over a pause": (_paused, _tick),
     "enqueue duplicates": (_unique, _enqueue_unique),
+    "replace what waits": (_replaceable, lambda broker: _again(broker, "r")),
+    "replace what is due later": (
+        lambda broker: broker.enqueue([job("a", unique="e1|r", run_after=far_future())]),
+        lambda broker: _again(broker, "r"),
+    ),
+    "replace within one push": (
+        lambda broker: None,
+        lambda broker: broker.enqueue([job(name, unique="e1|r") for name in "abc"]),
+    ),
+    "move what is due later": (
+        lambda broker: broker.enqueue([job("a", unique="e1|x", run_after=far_future())]),
+        lambda broker: _again(broker, "x", run_after=far_future() + 60),
+    ),
     "take keys over": (_void, _enqueue_unique),
     "end what is unique": (lambda broker: (_unique(broker), claim(broker, 2)), _end_unique),
     "cancel what is unique": (_unique, lambda broker: broker.cancel(["a", "x"])),

@@ -402,3 +402,234 @@ def test_only_what_opens_the_envelope_is_a_key(broker: RedisBroker, envelope: st
 
     assert keys_of(broker) == {}
     assert end(broker, *claim(broker)) == "OK"
+
+
+# A later call in the place of an earlier one.
+
+REPLACE = "e1|r"
+
+
+def test_a_later_job_takes_the_place_of_one_that_waits(broker: RedisBroker) -> None:
+    assert enqueue(broker, "a", unique=REPLACE) == ADDED
+    assert enqueue(broker, "b", unique=REPLACE) == ADDED
+    found = record(broker, "a")
+
+    assert (found.state, found.reason) == (State.CANCELLED, "replaced by b")
+    assert found.finished is not None
+    assert marked(broker)["a"] == found.version > 1_000_000_000_000
+    assert keys_of(broker) == {KEY: "b"}
+    assert order(broker) == ["b"]
+
+
+def test_the_last_of_one_push_is_the_one_that_runs(broker: RedisBroker) -> None:
+    assert enqueue(broker, "a", "b", "c", unique=REPLACE) == [Arrival.ADDED] * 3
+
+    assert [record(broker, name).reason for name in "ab"] == ["replaced by b", "replaced by c"]
+    assert marked(broker)["a"] == record(broker, "a").version
+    assert order(broker) == ["c"]
+
+
+def test_a_scheduled_job_is_replaced_and_never_becomes_due(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=REPLACE, run_after=far_future())
+    enqueue(broker, "b", unique=REPLACE)
+
+    assert not broker.client.exists(broker.keys["s"])
+    assert order(broker) == ["b"]
+
+
+def test_a_scheduled_job_of_the_same_push_is_replaced(broker: RedisBroker) -> None:
+    enqueue(broker, "a", "b", unique=REPLACE, run_after=far_future())
+
+    assert broker.client.zrange(broker.keys["s"], 0, -1) == ["b"]
+
+
+def test_a_running_job_turns_the_later_one_away(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=REPLACE)
+    claim(broker)
+
+    assert enqueue(broker, "b", unique=REPLACE) == [Duplicate("a")]
+    assert record(broker, "a").state is State.RUNNING
+
+
+def test_a_job_that_waits_for_its_next_attempt_turns_the_later_one_away(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=REPLACE)
+    finish(broker, "a", State.RETRYABLE, unique="", delay=HOUR)
+
+    assert enqueue(broker, "b", unique=REPLACE) == [Duplicate("a")]
+
+
+def test_a_job_that_was_handed_back_turns_the_later_one_away(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=REPLACE)
+    finish(broker, "a", State.READY, unique="", refund=True)
+
+    assert enqueue(broker, "b", unique=REPLACE) == [Duplicate("a")]
+
+
+def test_a_blocked_job_is_replaced(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=REPLACE)
+    finish(broker, "a", State.BLOCKED, unique="", refund=True)
+
+    assert enqueue(broker, "b", unique=REPLACE) == ADDED
+    assert order(broker) == ["b"]
+
+
+def test_with_a_key_until_the_start_the_later_job_waits_behind_the_running_one(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique="s1|r")
+    claim(broker)
+
+    assert enqueue(broker, "b", unique="s1|r") == ADDED
+    assert enqueue(broker, "c", unique="s1|r") == ADDED
+    assert order(broker) == ["c"]
+
+
+def test_what_is_pushed_late_does_not_replace_what_was_called_since(broker: RedisBroker) -> None:
+    enqueue(broker, "b", unique=REPLACE)
+
+    assert enqueue(broker, "a", unique=REPLACE) == [Duplicate("b")]
+    assert order(broker) == ["b"]
+
+
+def test_of_two_of_one_millisecond_the_one_that_is_pushed_later_counts(broker: RedisBroker) -> None:
+    """Ids open with their time; what follows is random."""
+    enqueue(broker, "0192f0c1-2d3e-7fff", unique=REPLACE)
+
+    assert enqueue(broker, "0192f0c1-2d3e-7000", unique=REPLACE) == ADDED
+
+
+def test_a_replacement_that_comes_again_changes_nothing(broker: RedisBroker) -> None:
+    enqueue(broker, "a", "b", unique=REPLACE)
+
+    assert enqueue(broker, "a", "b", unique=REPLACE) == [Arrival.PRESENT, Arrival.PRESENT]
+    assert order(broker) == ["b"]
+
+
+def test_a_full_queue_has_room_for_what_replaces_one_of_its_jobs(broker: RedisBroker) -> None:
+    broker._bounds = '{"default": 1}'
+
+    assert enqueue(broker, "a", unique=REPLACE) == ADDED
+    assert enqueue(broker, "b", "c", unique=REPLACE) == [Arrival.ADDED] * 2
+    assert order(broker) == ["c"]
+
+
+@pytest.mark.parametrize("first", [{"queue": "mail"}, {"run_after": far_future()}])
+def test_a_replacement_that_finds_its_queue_full_leaves_the_former_job(broker: RedisBroker, first: Any) -> None:
+    broker._bounds = '{"default": 1}'
+    broker.enqueue([job("x")])
+    enqueue(broker, "a", unique=REPLACE, **first)
+
+    assert enqueue(broker, "b", unique=REPLACE) == [Arrival.FULL]
+    assert broker.holders([KEY]) == ["a"]
+
+
+def test_without_a_mirror_a_replaced_job_goes_after_a_time(broker: RedisBroker) -> None:
+    enqueue(without_mirror(broker), "a", "b", unique=REPLACE)
+
+    assert set(broker.client.zrange(broker.keys["x"], 0, -1)) == {"a"}
+
+
+def test_a_job_in_another_queue_is_replaced(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=REPLACE, queue="mail")
+    enqueue(broker, "b", unique=REPLACE)
+
+    assert order(broker) == ["b"]
+
+
+def test_a_job_of_another_queue_in_the_same_push_is_replaced(broker: RedisBroker) -> None:
+    broker.enqueue([job("a", queue="mail", unique=REPLACE), job("b", unique=REPLACE), job("c", queue="mail")])
+
+    assert sorted(order(broker)) == ["b", "c"]
+
+
+# A later call moves the earlier one's job.
+
+EXTEND = "e1|x"
+
+
+def later(milliseconds: int, broker: RedisBroker) -> float:
+    return (now_ms(broker) + milliseconds) / 1000
+
+
+def test_a_later_call_moves_a_job_that_waits_for_its_time(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=EXTEND, run_after=later(60_000, broker))
+    due = later(90_000, broker)
+    assert enqueue(broker, "b", unique=EXTEND, run_after=due) == [Duplicate("a")]
+    found = record(broker, "a")
+
+    assert broker.client.zrange(broker.keys["s"], 0, -1, withscores=True) == [("a", round(due * 1000))]
+    assert (found.state, found.due, found.reason) == (State.SCHEDULED, pytest.approx(due), "moved by b")
+    assert marked(broker)["a"] == found.version
+    assert record(broker, "b").reason == "duplicate of a"
+
+
+def test_a_job_that_is_moved_forward_is_told_to_those_who_wait(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=EXTEND, run_after=far_future())
+    broker.client.delete(broker.keys["k"], broker.keys["k:default"])
+    enqueue(broker, "b", unique=EXTEND, run_after=1)
+
+    assert broker.client.exists(broker.keys["k"], broker.keys["k:default"]) == 2
+    tick(broker)
+    assert (order(broker), record(broker, "a").reason) == (["a"], "")
+
+
+def test_within_one_push_the_last_time_counts(broker: RedisBroker) -> None:
+    due = [later(milliseconds, broker) for milliseconds in (60_000, 90_000, 80_000)]
+    broker.enqueue([job(name, unique=EXTEND, run_after=at) for name, at in zip("abc", due, strict=True)])
+
+    assert broker.client.zscore(broker.keys["s"], "a") == round(due[2] * 1000)
+    assert marked(broker)["a"] == record(broker, "a").version
+
+
+def test_a_call_without_a_time_moves_nothing(broker: RedisBroker) -> None:
+    due = later(60_000, broker)
+    enqueue(broker, "a", unique=EXTEND, run_after=due)
+
+    assert enqueue(broker, "b", unique=EXTEND) == [Duplicate("a")]
+    assert broker.client.zscore(broker.keys["s"], "a") == round(due * 1000)
+
+
+def test_a_job_that_is_ready_stays_ready(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=EXTEND)
+
+    assert enqueue(broker, "b", unique=EXTEND, run_after=far_future()) == [Duplicate("a")]
+    assert order(broker) == ["a"]
+
+
+def test_the_pause_before_a_next_attempt_is_not_the_callers(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=EXTEND)
+    finish(broker, "a", State.RETRYABLE, unique="", delay=HOUR)
+    before = record(broker, "a")
+
+    assert enqueue(broker, "b", unique=EXTEND, run_after=far_future()) == [Duplicate("a")]
+    assert record(broker, "a") == before
+
+
+def test_a_job_that_stands_aside_keeps_its_place(broker: RedisBroker) -> None:
+    """Its worker has a dangerous job already; that it waits for a second is nobody's wish."""
+    enqueue(broker, "a", unique=EXTEND, run_after=later(60_000, broker))
+    broker.client.hset(broker.keys["f"], "a", "5|default")
+    before = broker.client.zscore(broker.keys["s"], "a")
+
+    assert enqueue(broker, "b", unique=EXTEND, run_after=far_future()) == [Duplicate("a")]
+    assert broker.client.zscore(broker.keys["s"], "a") == before
+
+
+def test_what_is_pushed_late_does_not_move_what_was_moved_since(broker: RedisBroker) -> None:
+    due = later(60_000, broker)
+    enqueue(broker, "b", unique=EXTEND, run_after=due)
+    enqueue(broker, "a", unique=EXTEND, run_after=far_future())
+    assert broker.client.zscore(broker.keys["s"], "b") == round(due * 1000)
+
+    enqueue(broker, "d", unique=EXTEND, run_after=due + 1)
+    enqueue(broker, "c", unique=EXTEND, run_after=far_future())
+    assert broker.client.zscore(broker.keys["s"], "b") == round((due + 1) * 1000)
+
+
+def test_a_moved_job_runs_once(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique=EXTEND, run_after=far_future())
+    enqueue(broker, "b", unique=EXTEND, run_after=far_future())
+    make_due(broker, "a")
+    tick(broker)
+    finish(broker, "a")
+
+    assert keys_of(broker) == {}
+    assert order(broker) == []

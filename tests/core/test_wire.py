@@ -63,7 +63,7 @@ jobs = st.builds(
     database=st.sampled_from(["default", "other"]),
     backend=st.sampled_from(["default", "läden"]),
     expires=st.none() | st.floats(0, 4e9),
-    unique=st.sampled_from(["", "e0f", "s1|60000"]),
+    unique=st.sampled_from(["", "e0f", "s1|60000", "e1|r", "s1|60000|x"]),
 )
 
 

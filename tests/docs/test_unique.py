@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 
 from django_backie.exceptions import DuplicateJob
 from tests.helpers import drain, lease
@@ -73,3 +75,34 @@ def test_a_handle_tells_which_job_does_the_work(backend: Any) -> None:
 
     assert second.id != first.id
     assert page.survivor(second) == page.survivor(first) == first.id
+
+
+def test_the_last_notification_counts(backend: Any) -> None:
+    page = load("how-to/unique")
+    first, last = page.notify.delay(7, "sent"), page.notify.delay(7, "arrived")
+    drain(backend)
+    first.refresh()
+    last.refresh()
+
+    assert (first.replaced_by, last.return_value) == (last.id, "arrived")
+
+
+def test_a_cart_that_is_touched_again_is_abandoned_later(backend: Any) -> None:
+    page = load("how-to/unique")
+    now = timezone.now()
+    first = page.touched(7, now)
+    second = page.touched(7, now + timedelta(minutes=5))
+    due = now + timedelta(minutes=65)
+
+    assert second.id == first.id
+    assert backend.broker.client.zscore(backend.broker.keys["s"], first.id) == round(due.timestamp() * 1000)
+
+
+def test_a_document_that_is_saved_often_is_indexed_once_with_what_was_last(backend: Any) -> None:
+    page = load("how-to/unique")
+    now = timezone.now()
+    results = [page.saved(7, revision, now) for revision in range(5)]
+    waiting = backend.broker.client.zrange(backend.broker.keys["s"], 0, -1)
+
+    assert waiting == [results[-1].id]
+    assert page.saved(8, 1, now).id not in waiting

@@ -21,7 +21,7 @@ from ..broker.support import NOTE, woken
 from .clocked import ClockedBroker, view
 from .reference import LEASE, OVER, START, Job, Reference
 
-IDS = list("abcdefg")
+IDS = list("abcdefghij")
 QUEUES = ["default", "mail|1"]
 WORKERS = ["w1", "w2", 'we"ird']
 BEAT = 5000
@@ -31,7 +31,7 @@ few_ids = st.lists(ids, max_size=3, unique=True)
 some_ids = st.lists(ids, min_size=1, max_size=3, unique=True)
 workers = st.sampled_from(WORKERS)
 # A job's unique key is always the same; what follows it is a window in milliseconds.
-UNIQUES = {"d": "e1", "e": "e1|4000", "f": "s1", "g": "s1|31000"}
+UNIQUES = {"d": "e1", "e": "e1|4000", "f": "s1", "g": "s1|31000", "h": "e1|r", "i": "s1|r", "j": "e1|x"}
 # Its limits are always the same, too.
 LIMITS = {
     "b": "c1|1",

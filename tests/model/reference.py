@@ -100,8 +100,18 @@ class Job:
     @property
     def unique(self) -> tuple[str, int]:
         """Return the key that the job has to itself, and for how long in any case."""
-        key, _, window = head.unique_of(self.body).partition("|")
-        return key, int(window or 0)
+        key, *rest = head.unique_of(self.body).split("|")
+        return key, int(rest[0]) if rest and rest[0].isdigit() else 0
+
+    @property
+    def conflict(self) -> str:
+        """Return the letter of what it does to the job that has its key."""
+        return head.unique_of(self.body)[-1:] if head.unique_of(self.body)[-2:-1] == "|" else ""
+
+    @property
+    def is_untouched(self) -> bool:
+        """Tell whether no attempt has begun; a blocked job was looked at only."""
+        return not self.ended and not self.attempt and (self.first is None or self.state == "B")
 
     @property
     def keeps_key(self) -> bool:
@@ -204,22 +214,33 @@ class Reference:
     # --- what callers do ---
 
     def enqueue(self, jobs: Sequence[Packed]) -> list[Answer]:
-        return [self._add(job) for job in jobs]
+        replaced: list[Job] = []
+        answers = [self._add(job, replaced) for job in jobs]
+        for former in replaced:
+            self._leave_line(former)
+        return answers
 
-    def _add(self, packed: Packed) -> Answer:
+    def _add(self, packed: Packed, replaced: list[Job]) -> Answer:
         if packed.id in self.jobs or packed.id in self.tombstones or packed.id in self.over:
             return Arrival.PRESENT
         bound = self.bounds.get(packed.queue, self.bounds.get("*"))
         due = None if packed.run_after is None else round(packed.run_after * 1000)
         is_later = due is not None and due > self.now
         job = Job(packed.id, packed.queue, packed.priority, packed.body)
-        if holder := self._other_holder(job):
+        holder = self._other_holder(job)
+        former = self._former(job, holder) if holder else None
+        if holder and not former:
+            self._move_to(job, holder, due)
             self.jobs[job.id] = job
             job.turn_away(holder, self.now)
             self._write(job)
             return Duplicate(holder)
-        if bound is not None and len(self._ready(packed.queue)) >= bound and not is_later:
+        in_the_way = [other for other in self._ready(packed.queue) if other is not former]
+        if bound is not None and len(in_the_way) >= bound and not is_later:
             return Arrival.FULL
+        if former:
+            self._stop(former, f"replaced by {job.id}")
+            replaced.append(former)
         self.jobs[job.id] = job
         self._take_key(job, job.unique[1])
         self._know(job.queue)
@@ -243,13 +264,16 @@ class Reference:
                 self._write(job)
                 return "ASKED"
             self._leave_line(job)
-            job.keeps_place, job.aside, job.reason, job.parked_with = False, None, reason, None
-            job.give_up(self.now)
-            self._write(job)
+            self._stop(job, reason)
             self._give_up_key(job)
             return "OK"
 
         return self._each(ids, cancel)
+
+    def _stop(self, job: Job, reason: str) -> None:
+        job.keeps_place, job.aside, job.reason, job.parked_with = False, None, reason, None
+        job.give_up(self.now)
+        self._write(job)
 
     def hasten(self, ids: Sequence[str]) -> list[str]:
         def hasten(job: Job) -> str:
@@ -602,6 +626,23 @@ class Reference:
     def _other_holder(self, job: Job) -> str | None:
         holder = self._holder_of(job.unique[0]) if job.keeps_key else None
         return None if holder == job.id else holder
+
+    def _former(self, job: Job, holder: str) -> Job | None:
+        """Return the job whose place another may take."""
+        former = self.jobs.get(holder)
+        may = job.conflict == "r" and former and former.is_untouched and job.id[:13] >= holder[:13]
+        return former if may else None
+
+    def _move_to(self, job: Job, holder: str, due: int | None) -> None:
+        """Let a job that waits for its time wait for a later call's."""
+        moved = self.jobs.get(holder)
+        if job.conflict != "x" or due is None or not moved or moved.state != "S" or not moved.is_untouched:
+            return
+        mover = moved.reason.removeprefix("moved by ") if moved.reason.startswith("moved by ") else holder
+        if job.id[:13] >= mover[:13]:
+            moved.due, moved.reason = due, f"moved by {job.id}"
+            self._write(moved)
+            self._wake(moved.queue)
 
     def _take_key(self, job: Job, window: int = 0) -> None:
         if job.keeps_key:

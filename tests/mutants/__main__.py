@@ -37,6 +37,7 @@ LIKELY = {
     "promote": ["tick", "settle"],
     "record": ["settle", "bury", "cancel"],
     "recover": ["bury", "stopping", "cancel", "progress"],
+    "stop": ["cancel", "unique"],
     "time": ["done", "turn"],
     "tombs": ["erase", "enqueue", "done"],
     "unique": ["unique"],

@@ -1,17 +1,11 @@
 -- Cancel waiting jobs, and ask running ones to end.
--- keys: b h s f a lw
+-- keys: b h a
 -- args: prefix reason keep keep_failed
--- include: time mark record place fair unique
+-- include: time mark record place fair stop unique
 -- The rest: ids.
 -- Answers per job: OK, ASKED, ENDED, or GONE when the job is not here.
 begin_with_a_free_write(prefix)
 local now = now_ms()
-
-local function save(id, record)
-  touch(record, now)
-  redis.call('HSET', h, id, format(record))
-  mark(prefix, {whole(record.version), id})
-end
 
 -- The first reason stays. The worker's number comes before all else: whoever is told too early finds nothing.
 local function ask(id, record)
@@ -19,7 +13,9 @@ local function ask(id, record)
   local last = tonumber(redis.call('ZSCORE', a, record.worker) or 0)
   redis.call('ZADD', a, whole(math.max(last + 1, now)), record.worker)
   record.due, record.reason = whole(now), reason
-  save(id, record)
+  touch(record, now)
+  redis.call('HSET', h, id, format(record))
+  mark(prefix, {whole(record.version), id})
 end
 
 local answers = {}
@@ -35,15 +31,9 @@ for at = first, #ARGV do
   elseif ended[record.state] then
     answers[#answers + 1] = 'ENDED'
   else
-    redis.call('ZREM', s, id)
-    redis.call('HDEL', f, id)
-    redis.call('HDEL', lw, id)
-    redis.call('ZREM', prefix .. 'q:' .. head_of(body), id)
+    stop_waiting(prefix, id, body, record, reason, now)
     leave_line(prefix, id, body)
-    record.reason = reason
-    give_up(record, now)
-    save(id, record)
-    expire(prefix, id, 'C', now)
+    mark(prefix, {whole(record.version), id})
     give_up_key(prefix, body, id)
     answers[#answers + 1] = 'OK'
   end

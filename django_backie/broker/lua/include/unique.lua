@@ -1,15 +1,26 @@
 -- Unique keys: hash `u` has the id of each key's job, and behind a bar until when the key stands whatever becomes of it.
 -- A key is void when its job is gone or has ended, so none is ever stuck, whatever a crash has left of a script.
 
--- The key of a body and its window in ms (or ''); nothing where it has none. It opens the envelope (core/codec.py).
+-- The key of a body, its window in ms (or '') and what becomes of a job that has the key (r: it is replaced, x: it is
+-- moved to another time, '': nothing); nothing where it has none. It opens the envelope (core/codec.py).
 local function unique_of(body)
-  return string.match(body, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n{"u":"([es]%x+)|?(%d*)"')
+  return string.match(body, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n{"u":"([es]%x+)|?(%d*)|?([rx]?)"')
 end
 
 -- A key that begins with "s" is kept until its job is started for the first time.
 local function keeps(key, record)
   if ended[record.state] then return false end
   return string.sub(key, 1, 1) == 'e' or record.first == '' and record.attempt == 0
+end
+
+-- What no worker has had yet may be replaced; a job that is parked as blocked was looked at, and not begun.
+local function is_untouched(record)
+  return not ended[record.state] and record.attempt == 0 and (record.first == '' or record.state == 'B')
+end
+
+-- Ids open with the milliseconds of their making. What the relay pushes late must not undo what was called since.
+local function is_older(id, other)
+  return string.sub(id, 1, 13) < string.sub(other, 1, 13)
 end
 
 -- The id of the job that has a key, or nothing.

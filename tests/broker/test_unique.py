@@ -426,6 +426,7 @@ def test_the_last_of_one_push_is_the_one_that_runs(broker: RedisBroker) -> None:
 
     assert [record(broker, name).reason for name in "ab"] == ["replaced by b", "replaced by c"]
     assert marked(broker)["a"] == record(broker, "a").version
+    assert broker.client.zrange(broker.keys.queue("default"), 0, -1) == ["c"]
     assert order(broker) == ["c"]
 
 

@@ -588,6 +588,15 @@ def test_a_call_without_a_time_moves_nothing(broker: RedisBroker) -> None:
     assert broker.client.zscore(broker.keys["s"], "a") == round(due * 1000)
 
 
+@pytest.mark.parametrize("other", [KEY, REPLACE])
+def test_a_call_by_other_rules_moves_nothing(broker: RedisBroker, other: str) -> None:
+    due = later(60_000, broker)
+    enqueue(broker, "b", unique=EXTEND, run_after=due)
+
+    assert enqueue(broker, "a", unique=other, run_after=far_future()) == [Duplicate("b")]
+    assert broker.client.zscore(broker.keys["s"], "b") == round(due * 1000)
+
+
 def test_a_job_that_is_ready_stays_ready(broker: RedisBroker) -> None:
     enqueue(broker, "a", unique=EXTEND)
 

@@ -426,6 +426,7 @@ def test_the_last_of_one_push_is_the_one_that_runs(broker: RedisBroker) -> None:
 
     assert [record(broker, name).reason for name in "ab"] == ["replaced by b", "replaced by c"]
     assert marked(broker)["a"] == record(broker, "a").version
+    assert broker.client.zrange(broker.keys.queue("default"), 0, -1) == ["c"]
     assert order(broker) == ["c"]
 
 
@@ -585,6 +586,15 @@ def test_a_call_without_a_time_moves_nothing(broker: RedisBroker) -> None:
 
     assert enqueue(broker, "b", unique=EXTEND) == [Duplicate("a")]
     assert broker.client.zscore(broker.keys["s"], "a") == round(due * 1000)
+
+
+@pytest.mark.parametrize("other", [KEY, REPLACE])
+def test_a_call_by_other_rules_moves_nothing(broker: RedisBroker, other: str) -> None:
+    due = later(60_000, broker)
+    enqueue(broker, "b", unique=EXTEND, run_after=due)
+
+    assert enqueue(broker, "a", unique=other, run_after=far_future()) == [Duplicate("b")]
+    assert broker.client.zscore(broker.keys["s"], "b") == round(due * 1000)
 
 
 def test_a_job_that_is_ready_stays_ready(broker: RedisBroker) -> None:

@@ -243,11 +243,10 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("replace-all-key", " and conflict == 'r' and not is_known", " and not is_known", "Every call replaces."),
         (
             "room-key",
-            " - (former and makes_room(holder, former, queue, line) or 0)",
+            " - (former and makes_room(holder, queue, line) or 0)",
             "",
             "A full queue turns away what needs no room.",
         ),
-        ("room-queue-key", "  if head_of(former.body) ~= queue then return 0 end\n", "", "A full queue overflows."),
         ("room-line-key", "(place_in(line, holder) or ", "(", "A push fills a queue with what it takes back."),
         (
             "room-ready-key",

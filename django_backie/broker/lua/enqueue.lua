@@ -37,8 +37,7 @@ local function place_in(line, id)
   end
 end
 
-local function makes_room(holder, former, queue, line)
-  if head_of(former.body) ~= queue then return 0 end
+local function makes_room(holder, queue, line)
   return (place_in(line, holder) or redis.call('ZSCORE', prefix .. 'q:' .. queue, holder)) and 1 or 0
 end
 
@@ -100,7 +99,7 @@ for at = first, #ARGV, 5 do
     expire(prefix, id, 'C', now)
     marked[#marked + 1] = whole(record.version)
     marked[#marked + 1] = id
-  elseif not is_later and is_full(queue, #line / 2 - (former and makes_room(holder, former, queue, line) or 0)) then
+  elseif not is_later and is_full(queue, #line / 2 - (former and makes_room(holder, queue, line) or 0)) then
     answers[#answers + 1] = 2
   else
     answers[#answers + 1], new[id] = 1, true

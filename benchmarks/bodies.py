@@ -39,6 +39,16 @@ def number(value: int) -> None:
     os.write(_marks, NUMBER.pack(value))
 
 
+def turn(tenant: int) -> None:
+    """Leave the number of whose job it is."""
+    os.write(_marks, NUMBER.pack(tenant))
+
+
+def noop_of(tenant: int) -> None:
+    """Leave a byte."""
+    os.write(_marks, b".")
+
+
 async def anoop() -> None:
     """See ``noop``."""
     noop()

@@ -23,6 +23,7 @@ tasks = {
     name: task(body, durability=LOAD.durability)
     for name, body in (bodies.ASYNC if LOAD.style == "async" else bodies.SYNC).items()
 }
+turn, noop_of = (task(function, durability=LOAD.durability) for function in (bodies.turn, bodies.noop_of))
 if LOAD.mirror == "paused":
     # There is no such setting. Everything else of the worker is as it is.
     Mirror.tick = lambda self: NEVER
@@ -65,6 +66,21 @@ def enqueue_many(body: str, calls: Sequence[tuple[Any, ...]]) -> None:
     """Make many, a thousand at a time."""
     for start in range(0, len(calls), CHUNK):
         tasks[body].delay_many(calls[start : start + CHUNK])
+
+
+def fill_for_tenants(big: int, others: int, each: int, is_fair: bool) -> None:
+    """Make many jobs of tenant 0, then some of each other one."""
+    calls = [(0,)] * big + [(tenant,) for tenant in range(1, others + 1) for _ in range(each)]
+    made = turn.using(fair_by="tenant") if is_fair else turn
+    for start in range(0, len(calls), CHUNK):
+        made.delay_many(calls[start : start + CHUNK])
+
+
+def fill_groups(jobs: int, groups: int) -> None:
+    """Make no-ops of so many groups, one after the other; of none where it is 0."""
+    made = noop_of.using(fair_by="tenant") if groups else noop_of
+    for start in range(0, jobs, CHUNK):
+        made.delay_many([(number % max(groups, 1),) for number in range(start, min(start + CHUNK, jobs))])
 
 
 def in_transactions(count: int, size: int, what: str) -> dict[str, float]:
@@ -148,5 +164,16 @@ def steps_of_scripts() -> dict[str, float]:
     return steps.of_scripts(tasks["noop"], server_cpu)
 
 
-OWN = (steps_of_python, steps_of_scripts, prepare, in_transactions, offer, unmirrored_age, rows, forget_unmirrored)
+OWN = (
+    fill_for_tenants,
+    fill_groups,
+    steps_of_python,
+    steps_of_scripts,
+    prepare,
+    in_transactions,
+    offer,
+    unmirrored_age,
+    rows,
+    forget_unmirrored,
+)
 VERBS = databases.VERBS | {verb.__name__: verb for verb in OWN}

@@ -29,9 +29,10 @@ def job(
     envelope: str = "{}",
     unique: str = "",
     limits: str = "",
+    task: str = "",
 ) -> Packed:
     """Return a job as the broker takes it; the scripts read a body's head, and what opens its envelope."""
-    opening = ",".join(f'"{key}":"{text}"' for key, text in (("u", unique), ("l", limits)) if text)
+    opening = ",".join(f'"{key}":"{text}"' for key, text in (("u", unique), ("l", limits), ("t", task)) if text)
     envelope = f"{{{opening}}}" if opening else envelope
     version = "1l" if limits else "1"
     return Packed(job_id, queue, priority, f"{version}\n{queue}\n{priority}\nsignature\n{envelope}", run_after, unique)

@@ -139,26 +139,28 @@ class Schedule(models.Model):
 
 
 class Pause(models.Model):
-    """A queue that gives out no jobs, until ``until`` or until the row goes."""
+    """A queue, or a task in all queues, that gives out no jobs, until ``until`` or until the row goes."""
 
     id = models.BigAutoField(primary_key=True)
     backend = models.CharField(_("backend"), max_length=100)
-    queue = models.CharField(_("queue"), max_length=100)
+    # One of the two; the other is empty.
+    queue = models.CharField(_("queue"), max_length=100, blank=True, default="")
+    task = models.CharField(_("task"), max_length=200, blank=True, default="")
     reason = models.CharField(_("reason"), max_length=200, blank=True, default="")
     until = models.DateTimeField(_("until"), null=True, blank=True)
     by = models.CharField(_("by"), max_length=150, blank=True, default="")
     since = models.DateTimeField(_("since"))
 
     class Meta:
-        verbose_name = _("paused queue")
-        verbose_name_plural = _("paused queues")
-        ordering = ["queue"]
+        verbose_name = _("pause")
+        verbose_name_plural = _("pauses")
+        ordering = ["queue", "task"]
         default_permissions = ("view",)
-        permissions = [("pause_queue", _("Can pause and resume queues"))]
-        constraints = [models.UniqueConstraint(fields=["backend", "queue"], name="backie_pause_once")]
+        permissions = [("pause_queue", _("Can pause and resume queues and tasks"))]
+        constraints = [models.UniqueConstraint(fields=["backend", "queue", "task"], name="backie_pause_once")]
 
     def __str__(self) -> str:
-        return self.queue
+        return self.queue or self.task
 
 
 class Attempt(models.Model):

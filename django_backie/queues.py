@@ -18,13 +18,9 @@ from .backend import RedisBackend
 from .base_backend import queue_problem
 from .broker import inspect
 from .broker.replies import Moved, Pause, Snapshot
-from .clock import SYSTEM
 from .control import write_rows
 from .core import codec, head
 from .exceptions import InvalidOption, UnreadableBody
-from .plan import moment_of
-
-LONGEST_REASON, LONGEST_NAME = 200, 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +51,8 @@ def pause(
         InvalidOption: no queue has this name, or the end is not in the future.
         BrokerUnavailable: Redis is down. Where there is a job table, the pause begins when Redis is back.
     """
-    now = SYSTEM.now()
-    end = moment_of("until", until, now)
-    if end is not None and end <= now:
-        msg = f"until must be in the future, {until!r} is not"
-        raise InvalidOption(msg)
-    pauses.begin(_valid(queue), redis_backend(backend), end, _line(reason, LONGEST_REASON), _line(by, LONGEST_NAME))
+    end = pauses.end_of(until)
+    pauses.begin(_valid(queue), redis_backend(backend), end, reason, by)
 
 
 def resume(queue: str, *, backend: str | None = None) -> bool:
@@ -91,7 +83,7 @@ def purge(queue: str, *, reason: str = "", backend: str | None = None) -> int:
     """
     found, count = redis_backend(backend), 0
     for page in inspect.ready_pages(found.broker, _valid(queue), from_end=True):
-        answers = found.broker.cancel(page, _line(reason, LONGEST_REASON) or "purged")
+        answers = found.broker.cancel(page, pauses.line(reason) or "purged")
         cancelled = [job_id for job_id, answer in zip(page, answers, strict=True) if answer == "OK"]
         _write_rows(found, found.broker.inspect(cancelled).values())
         count += len(cancelled)
@@ -174,11 +166,6 @@ def _valid(queue: str) -> str:
     if problem := queue_problem(queue):
         raise InvalidOption(problem)
     return queue
-
-
-def _line(text: str, longest: int) -> str:
-    """Return text as one line that every database takes."""
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()[:longest]
 
 
 def _jobs(using: str) -> Any:

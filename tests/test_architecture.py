@@ -35,6 +35,7 @@ LAYERS: list[list[set[str]]] = [
     [{"hooks"}, {"limits"}, {"timetables"}, {"pauses"}],
     [{"worker"}, {"duties"}],
     [{"progress_page"}, {"queues"}, {"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],
+    [{"task_pauses"}],
     [{"seed"}, {"checks", "apps"}, {"admin"}, {"templatetags", "urls", "views"}, {"testing"}, {"chaos"}],
     [{"management"}],
 ]

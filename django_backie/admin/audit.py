@@ -25,8 +25,8 @@ def record(request: HttpRequest, jobs: Sequence[Job], verb: str, message: str) -
         logger.info("%(action)s of job %(job_id)s (%(task)s) by %(user)s", extra, extra=extra)
 
 
-def record_queue(request: HttpRequest, queue: str, verb: str) -> None:
-    """Write a line that the user of this request did ``verb`` to a queue; Django itself makes the log entry."""
+def record_pause(request: HttpRequest, kind: str, name: str, verb: str) -> None:
+    """Write a line that the user did ``verb`` to a ``"queue"`` or a ``"task"``; Django itself makes the log entry."""
     user: Any = request.user
-    extra = {"queue": queue, "action": verb, "user": user.get_username()}
-    logger.info("%(action)s of queue %(queue)s by %(user)s", extra, extra=extra)
+    extra = {kind: name, "action": verb, "user": user.get_username()}
+    logger.info("%s of %s %s by %s", verb, kind, name, extra["user"], extra=extra)

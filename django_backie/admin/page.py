@@ -146,6 +146,8 @@ def _waiting(job: Job) -> str:
     if found.held_until is not None:
         until = moment(found.held_until)
         return _("This job waits: its limit is held until %(time)s.") % {"time": display.exact(until)}
+    if found.what == "task":
+        return _("This job waits: its task is paused.")
     if found.what == "slot":
         return _("This job waits for a slot: as many jobs of its concurrency limit run as may.")
     return _("This job waits for its rate limit.")

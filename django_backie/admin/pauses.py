@@ -1,4 +1,4 @@
-"""Paused queues in Django's admin: who may, pauses a queue by adding it to the list, and resumes it by an action."""
+"""Paused queues and tasks in Django's admin: who may, adds one to the list, and resumes it by an action."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from .. import compat, queues
+from .. import compat, queues, task_pauses
 from ..base_backend import LONGEST_QUEUE_NAME, queue_problem
 from ..exceptions import BrokerError
 from ..models import Pause
@@ -32,6 +32,7 @@ def notices() -> list[dict[str, Any]]:
     return [
         {
             "queue": pause.queue,
+            "task": pause.task,
             "since": display.time_tag(pause.since),
             "until": pause.until and display.time_tag(pause.until),
             "by": pause.by,
@@ -42,11 +43,11 @@ def notices() -> list[dict[str, Any]]:
 
 
 class PauseForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A queue, why, and until when."""
+    """A queue or a task, why, and until when."""
 
     class Meta:
         model = Pause
-        fields = ("backend", "queue", "reason", "until")
+        fields = ("backend", "queue", "task", "reason", "until")
 
     def __init__(self, *args: Any, **named: Any) -> None:
         super().__init__(*args, **named)
@@ -59,10 +60,17 @@ class PauseForm(forms.ModelForm):  # type: ignore[type-arg]
     def clean_queue(self) -> str:
         """Refuse what is no queue's name."""
         queue = str(self.cleaned_data["queue"])
-        if queue_problem(queue):
+        if queue and queue_problem(queue):
             message = _("The name of a queue has 1 to %(most)s printable characters.")
             raise forms.ValidationError(message % {"most": LONGEST_QUEUE_NAME})
         return queue
+
+    def clean_task(self) -> str:
+        """Refuse what is no task's name."""
+        task = str(self.cleaned_data["task"])
+        if task and task_pauses.problem(task):
+            raise forms.ValidationError(_("No task can have this name."))
+        return task
 
     def clean_until(self) -> Any:
         """Refuse an end that has come."""
@@ -72,10 +80,13 @@ class PauseForm(forms.ModelForm):  # type: ignore[type-arg]
         return until
 
     def clean(self) -> dict[str, Any]:
-        """Let a queue be paused that is paused already: that changes its end and its reason."""
+        """Let one be paused that is paused already: that changes its end and its reason."""
         found: dict[str, Any] = super().clean() or self.cleaned_data
-        if {"backend", "queue"} <= found.keys():
-            self.instance = current().filter(backend=found["backend"], queue=found["queue"]).first() or self.instance
+        if {"backend", "queue", "task"} <= found.keys():
+            if bool(found["queue"]) == bool(found["task"]):
+                raise forms.ValidationError(_("Name a queue or a task, and not both."))
+            named = {name: found[name] for name in ("backend", "queue", "task")}
+            self.instance = current().filter(**named).first() or self.instance
         return found
 
 
@@ -84,13 +95,13 @@ class PauseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """What is changed here is changed through ``control``, which tells Redis too."""
 
     form = PauseForm
-    list_display = ("queue", "reason", "until", "by", "since")
+    list_display = ("__str__", "queue", "task", "reason", "until", "by", "since")
     actions = ("resume_queues",)
     sortable_by = ()
     show_full_result_count = False
 
     def has_pause_queue_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may pause and resume queues."""
+        """Tell whether the user may pause and resume queues and tasks."""
         return request.user.has_perm(f"{self.opts.app_label}.{PERMISSION}")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -110,33 +121,38 @@ class PauseAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return current()
 
     def get_readonly_fields(self, request: HttpRequest, obj: Pause | None = None) -> tuple[str, ...]:
-        """Return what is not to be changed: another queue has a pause of its own."""
-        return () if obj is None else ("backend", "queue")
+        """Return what is not to be changed: another one has a pause of its own."""
+        return () if obj is None else ("backend", "queue", "task")
 
     def save_model(self, request: HttpRequest, obj: Pause, form: Any, change: bool) -> None:
-        """Pause the queue."""
+        """Pause the queue, or the task."""
+        named: dict[str, Any] = {"until": obj.until, "reason": obj.reason, "by": _name(request), "backend": obj.backend}
         try:
-            queues.pause(obj.queue, until=obj.until, reason=obj.reason, by=_name(request), backend=obj.backend)
+            (queues.pause if obj.queue else task_pauses.pause)(str(obj), **named)
         except BrokerError:
             messages.warning(request, _late())
-        audit.record_queue(request, obj.queue, "pause")
+        audit.record_pause(request, _kind(obj), str(obj), "pause")
         # For the log entry, which Django writes next.
-        obj.pk = current().get(backend=obj.backend, queue=obj.queue).pk
+        obj.pk = current().get(backend=obj.backend, queue=obj.queue, task=obj.task).pk
 
-    @admin.action(permissions=[PERMISSION], description=gettext_lazy("Resume selected queues"))
+    @admin.action(permissions=[PERMISSION], description=gettext_lazy("Resume selected queues and tasks"))
     def resume_queues(self, request: HttpRequest, queryset: QuerySet[Pause]) -> None:
-        """Let queues go on."""
+        """Let queues and tasks go on."""
         rows = list(queryset)
         # While they are there.
         self.log_deletions(request, queryset)
         for row in rows:
             try:
-                queues.resume(row.queue, backend=row.backend)
+                (queues if row.queue else task_pauses).resume(str(row), backend=row.backend)
             except BrokerError:
                 messages.warning(request, _late())
-            audit.record_queue(request, row.queue, "resume")
-        text = ngettext("%(count)s queue goes on.", "%(count)s queues go on.", len(rows))
+            audit.record_pause(request, _kind(row), str(row), "resume")
+        text = ngettext("%(count)s pause has ended.", "%(count)s pauses have ended.", len(rows))
         messages.success(request, text % {"count": len(rows)})
+
+
+def _kind(pause: Pause) -> str:
+    return "queue" if pause.queue else "task"
 
 
 def _late() -> str:

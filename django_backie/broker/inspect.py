@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from . import replies
 from .connection import translated
+from .keys import paused_task
 from .redis import PAGE, RedisBroker
 from .replies import Pause
 
@@ -23,6 +24,17 @@ def ready_counts(broker: RedisBroker) -> dict[str, int]:
 
 def pauses(broker: RedisBroker) -> dict[str, Pause]:
     """Return the queues that are paused now, by the server's clock."""
+    return {name: pause for name, pause in all_pauses(broker).items() if paused_task(name) is None}
+
+
+def paused_tasks(broker: RedisBroker) -> dict[str, Pause]:
+    """Return the tasks that are paused now, by the server's clock."""
+    found = {paused_task(name): pause for name, pause in all_pauses(broker).items()}
+    return {task: pause for task, pause in found.items() if task is not None}
+
+
+def all_pauses(broker: RedisBroker) -> dict[str, Pause]:
+    """Return the pauses of queues and of tasks that last, under the names of ``keys.py``."""
     with translated(broker.config.url):
         pipe = broker.client.pipeline(transaction=False)
         pipe.hgetall(broker.keys["p"])
@@ -66,17 +78,35 @@ def unfinished(broker: RedisBroker, queues: list[str] | None = None) -> int:
         return ready + sum(map(int, pipe.execute() if workers else []))
 
 
+_KINDS = {"c": "slot", "r": "token", "t": "task"}
+
+
 class Waiting(NamedTuple):
-    """What a job waits for: ``"slot"`` or ``"token"``; and until when its limit is held, in seconds, if it is."""
+    """What a job waits for: ``"slot"``, ``"token"``, or ``"task"`` as its task is paused.
+
+    Then until when its limit is held, in seconds, if it is.
+    """
 
     what: str
     held_until: float | None = None
 
 
 def parked(broker: RedisBroker) -> int:
-    """Return how many jobs wait for room under a limit."""
+    """Return how many jobs wait for room under a limit, or for the end of their task's pause."""
     with translated(broker.config.url):
         return int(broker.client.hlen(broker.keys["lw"]))
+
+
+def parked_of_task(broker: RedisBroker, task: str) -> int:
+    """Return how many jobs of a paused task have been put aside; others may stand in their queues still."""
+    line, count, start = broker.keys[f"lp:t{task}"], 0, 0
+    with translated(broker.config.url):
+        while ids := [str(job_id) for job_id in broker.client.zrange(line, start, start + PAGE - 1)]:
+            places = broker.client.hmget(broker.keys["lw"], ids)
+            # An entry of the line is void where the job is elsewhere by now.
+            count += sum(str(place or "").partition("|")[0] == f"t{task}" for place in places)
+            start += PAGE
+    return count
 
 
 def waits_for(broker: RedisBroker, job_id: str) -> Waiting | None:
@@ -90,7 +120,7 @@ def waits_for(broker: RedisBroker, job_id: str) -> Waiting | None:
         pipe.time()
         until, (seconds, micros) = pipe.execute()
     is_held = until is not None and until / 1000 > seconds + micros / 1e6
-    return Waiting("slot" if key.startswith("c") else "token", until / 1000 if is_held else None)
+    return Waiting(_KINDS[key[0]], until / 1000 if is_held else None)
 
 
 def marked(broker: RedisBroker) -> int:

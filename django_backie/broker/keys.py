@@ -24,13 +24,13 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``lj``                hash     job id -> key of the slot that it has
 ``lr``                zset     key of a rate limit -> when its bucket will be full again
 ``lh``                zset     limits that are held, by the end of that
-``lw``                hash     parked job -> key that has no room, and the job's own place
-``lp:<key>``          zset     jobs that are parked with a key, by their places
+``lw``                hash     parked job -> key that has no room (t<task>: it is paused), and the job's own place
+``lp:<key>``          zset     jobs that are parked with a key (a paused task: t<task>), by their places
 ``la``                zset     keys with parked jobs, by when to look for room
 ``gl:<line>``         zset     jobs of a group that wait, in their order (``lua/include/fair.lua``)
 ``ga``                zset     lines in which some are not due, by when to look
 ``qs``                set      names of the queues
-``p``                 hash     paused queue -> the end of its pause, and what people read of it
+``p``                 hash     paused queue, or line break and task -> the end of the pause, and what people read
 ``k:<queue>``, ``k``  zset     wake-up markers of one queue, of all queues
 ``kn``                zset     wake-up marker for workers that exclude queues: there is a new queue
 ``fifo:<queue>``      list     the strings of the plain ``Broker``
@@ -45,6 +45,19 @@ Times are milliseconds since the epoch by the server's clock.
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+# In the hash of the pauses a task stands behind what no queue's name has.
+_TASK = "\n"
+
+
+def pause_of_task(task: str) -> str:
+    """Return the name under which the pause of a task is kept, beside those of queues."""
+    return _TASK + task
+
+
+def paused_task(name: str) -> str | None:
+    """Return the task of a pause's name, or None where it is a queue."""
+    return name[1:] if name.startswith(_TASK) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,13 +215,13 @@ class RedisBroker:
         """Make waiting jobs ready now; answer for each ``OK``, ``READY``, ``RUNNING``, ``ENDED`` or ``GONE``."""
         return list(self._run("hasten", [*ids], prefix=self.keys.prefix, **self._keep))
 
-    def pause(self, queue: str, pause: Pause) -> None:
-        """Let a queue give out no jobs; in place of a pause that there is."""
-        self._run("pause", [], prefix=self.keys.prefix, queue=queue, pause=pause.text())
+    def pause(self, name: str, pause: Pause) -> None:
+        """Let a queue, or a task (``keys.pause_of_task``), give out no jobs; in place of a pause that there is."""
+        self._run("pause", [], prefix=self.keys.prefix, name=name, pause=pause.text())
 
-    def resume(self, queue: str) -> bool:
-        """Let a queue give out jobs again, and wake who waits for them; answer whether it was paused."""
-        return bool(self._run("resume", [], prefix=self.keys.prefix, queue=queue))
+    def resume(self, name: str) -> bool:
+        """Let a queue, or a task, give out jobs again, and wake who waits for them; answer whether it was paused."""
+        return bool(self._run("resume", [], prefix=self.keys.prefix, name=name))
 
     def move(self, source: str, target: str, jobs: Sequence[Moved]) -> list[bool]:
         """Move ready jobs to another queue at their own places; answer for each whether it was there as it was read."""

@@ -127,7 +127,9 @@ class Reconcile:
     def _restore_pauses(self, database: str) -> Pages:
         count = pauses.restore(self._backend)
         if count:
-            logger.warning("%d queue(s) were paused, or not, in Redis other than in %r; put right", count, database)
+            logger.warning(
+                "%d queue(s) or task(s) were paused, or not, in Redis other than in %r; put right", count, database
+            )
         yield
         return count
 

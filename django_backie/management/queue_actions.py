@@ -1,4 +1,4 @@
-"""``manage.py backie pause | resume | purge | move``, and the lines of ``stats`` about queues."""
+"""``manage.py backie pause | resume | purge | move``, and the lines of ``stats`` about queues and paused tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils import timezone
 
-from .. import queues, registry
+from .. import queues, registry, task_pauses
 from ..backend import RedisBackend
 from ..broker import inspect
 from ..broker.replies import Pause
@@ -26,34 +26,46 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 def add_arguments(actions: Any) -> None:
     """Declare the subcommands."""
-    pause = actions.add_parser("pause", help="let a queue give out no jobs")
+    pause = actions.add_parser("pause", help="let a queue, or a task, give out no jobs")
     pause.add_argument("--reason", default="", help="why, for others to read")
     pause.add_argument("--for", dest="duration", type=_duration, metavar="10m", help="s, m, h or d (until resumed)")
-    resume = actions.add_parser("resume", help="let a queue give out jobs again")
+    resume = actions.add_parser("resume", help="let a queue, or a task, give out jobs again")
     purge = actions.add_parser("purge", help="cancel all ready jobs of a queue")
     purge.add_argument("--reason", default="", help="why, for others to read")
     purge.add_argument("--yes", action="store_true", help="do not ask")
-    for action in (pause, resume, purge):
-        action.add_argument("queue", metavar="QUEUE")
+    for action in (pause, resume):
+        which = action.add_mutually_exclusive_group(required=True)
+        which.add_argument("queue", nargs="?", metavar="QUEUE")
+        which.add_argument("--task", metavar="TASK", help="a task, in all queues")
+    purge.add_argument("queue", metavar="QUEUE")
     move = actions.add_parser("move", help="put the ready jobs of a queue into another one")
     move.add_argument("source", metavar="FROM")
     move.add_argument("target", metavar="TO")
 
 
 def pause(backend: RedisBackend, options: dict[str, Any], say: Say) -> None:
-    """Pause a queue, and say so where nobody knows it."""
+    """Pause a queue or a task, and say so where nobody knows it."""
+    named = {"until": options["duration"], "reason": options["reason"], "by": _who(), "backend": backend.alias}
+    if task := options["task"]:
+        task_pauses.pause(task, **named)
+        say(f"{task} is paused")
+        names = set(registry.discover(backend.config.task_modules))
+        if task not in names:
+            say(f"no task is named {task!r}{did_you_mean(task, names)}")
+        return
     queue = options["queue"]
     known = _known(backend)
-    queues.pause(queue, until=options["duration"], reason=options["reason"], by=_who(), backend=backend.alias)
+    queues.pause(queue, **named)
     say(f"{queue} is paused")
     if queue not in known:
         say(f"no task names the queue {queue!r}, and no job has come into it{did_you_mean(queue, known)}")
 
 
 def resume(backend: RedisBackend, options: dict[str, Any], say: Say) -> None:
-    """Resume a queue."""
-    was_paused = queues.resume(options["queue"], backend=backend.alias)
-    say(f"{options['queue']} goes on" if was_paused else f"{options['queue']} was not paused")
+    """Resume a queue or a task."""
+    name = options["task"] or options["queue"]
+    was_paused = (task_pauses if options["task"] else queues).resume(name, backend=backend.alias)
+    say(f"{name} goes on" if was_paused else f"{name} was not paused")
 
 
 def purge(backend: RedisBackend, options: dict[str, Any], say: Say) -> None:
@@ -85,6 +97,11 @@ def lines(ready: dict[str, int], paused: dict[str, Pause]) -> list[str]:
     """Return a line for each queue, the paused ones with what people should know of that."""
     queues = sorted({*ready, *paused})
     return [f"{queue:<32}{ready.get(queue, 0):>10} ready{_note(paused.get(queue))}" for queue in queues]
+
+
+def task_lines(waiting: dict[str, int], paused: dict[str, Pause]) -> list[str]:
+    """Return a line for each paused task, given how many of its jobs wait aside."""
+    return [f"{task:<32}{waiting[task]:>10} aside{_note(pause)}" for task, pause in paused.items()]
 
 
 def as_json(paused: dict[str, Pause]) -> dict[str, Any]:

@@ -10,10 +10,12 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.utils import timezone
 
-from django_backie import queues
+from django_backie import queues, task_pauses
 from django_backie.broker.redis import RedisBroker
 from django_backie.exceptions import BrokerUnavailable
 from django_backie.models import Pause
+from tests.app.tasks import add
+from tests.helpers import drain, mirror
 
 from .support import LIST, text_of, told
 
@@ -85,7 +87,7 @@ def test_selected_queues_are_resumed(root, caplog):
     with caplog.at_level(logging.INFO, "django_backie.admin"):
         response = resume(root, *Pause.objects.exclude(queue="slow"))
 
-    assert told(response) == ["2 queues go on."]
+    assert told(response) == ["2 pauses have ended."]
     assert [*queues.paused()] == ["slow"]
     assert sorted(LogEntry.objects.values_list("object_repr", flat=True)) == ["bulk", "mail"]
     assert "resume of queue mail by root" in caplog.text
@@ -100,7 +102,7 @@ def test_what_cannot_be_told_to_redis_now_is_told(root, monkeypatch):
     monkeypatch.setattr(RedisBroker, "resume", away)
     response = resume(root, Pause.objects.get())
 
-    assert told(response) == ["Redis is not available; it follows when Redis is back.", "1 queue goes on."]
+    assert told(response) == ["Redis is not available; it follows when Redis is back.", "1 pause has ended."]
     assert not Pause.objects.exists()
 
 
@@ -112,7 +114,7 @@ def test_the_list_shows_what_lasts(root):
 
     assert "&lt;script&gt;" in page
     assert "<script>" not in page.replace("<script src", "")
-    assert "1 paused queue" in page
+    assert "1 pause" in page
     assert "over" not in page.split("result_list")[-1].split("</table>")[0]
 
 
@@ -180,4 +182,60 @@ def test_without_a_job_table_there_is_nothing_to_see(root, settings):
     settings.TASKS = {"default": settings.TASKS["now"]}
 
     assert root.get(ADD).status_code == 403
-    assert "0 paused queues" in text_of(root.get(PAUSES))
+    assert "0 pauses" in text_of(root.get(PAUSES))
+
+
+# Tasks.
+
+
+TASK = {**BLANK, "queue": "", "task": "tests.app.tasks.add"}
+
+
+def test_a_task_is_paused_by_adding_it_and_resumed(root, caplog):
+    queues.pause("mail")
+    with caplog.at_level(logging.INFO, "django_backie.admin"):
+        root.post(ADD, {**TASK, "reason": "wrong template"})
+        (found,) = task_pauses.paused().values()
+        assert (found.reason, found.by) == ("wrong template", "root")
+        response = resume(root, Pause.objects.get(queue=""))
+
+    assert told(response)[-1] == "1 pause has ended."
+    assert task_pauses.paused() == {}
+    assert queues.paused().keys() == {"mail"}
+    assert [record.getMessage() for record in caplog.records] == [
+        "pause of task tests.app.tasks.add by root",
+        "resume of task tests.app.tasks.add by root",
+    ]
+
+
+def test_the_end_of_a_task_s_pause_is_changed(root):
+    root.post(ADD, TASK)
+    row = Pause.objects.get()
+    root.post(f"{PAUSES}{row.pk}/change/", {"reason": "why", "until_0": "2040-01-01", "until_1": "12:00:00"})
+
+    found = task_pauses.paused()["tests.app.tasks.add"]
+    assert (found.reason, found.until) == ("why", datetime(2040, 1, 1, 12, tzinfo=UTC).timestamp())
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({**TASK, "queue": "mail"}, "Name a queue or a task, and not both."),
+        ({**TASK, "task": ""}, "Name a queue or a task, and not both."),
+        ({**TASK, "task": "a|b"}, "No task can have this name."),
+    ],
+)
+def test_what_is_no_queue_and_no_task_is_refused(root, data, words):
+    assert words in text_of(root.post(ADD, data))
+    assert not Pause.objects.exists()
+
+
+def test_the_list_and_the_page_of_a_job_say_that_its_task_is_paused(root, backend):
+    result = add.delay(1, 2)
+    task_pauses.pause(add, reason="wrong template")
+    drain(backend)
+    mirror(backend)
+
+    assert "The task tests.app.tasks.add is paused since" in text_of(root.get(LIST))
+    page = text_of(root.get(f"{LIST}{result.id}/change/"))
+    assert "This job waits: its task is paused." in page

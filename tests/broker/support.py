@@ -30,9 +30,11 @@ def job(
     unique: str = "",
     limits: str = "",
     group: str = "",
+    task: str = "",
 ) -> Packed:
     """Return a job as the broker takes it; the scripts read a body's head, and what opens its envelope."""
-    opening = ",".join(f'"{key}":"{text}"' for key, text in (("u", unique), ("l", limits), ("i", group)) if text)
+    fields = (("u", unique), ("l", limits), ("i", group), ("t", task))
+    opening = ",".join(f'"{key}":"{text}"' for key, text in fields if text)
     envelope = f"{{{opening}}}" if opening else envelope
     version = "1" + ("f" if group else "") + ("l" if limits else "")
     return Packed(job_id, queue, priority, f"{version}\n{queue}\n{priority}\nsignature\n{envelope}", run_after, unique)

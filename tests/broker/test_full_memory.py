@@ -16,6 +16,7 @@ import redis
 
 from django_backie import compat
 from django_backie.broker import scripts
+from django_backie.broker.keys import pause_of_task
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Duplicate, Ending, Moved, Pause
@@ -392,6 +393,16 @@ def test_tick_ends_a_pause(broker: RedisBroker) -> None:
     with full(broker):
         broker.tick()
         assert broker.client.exists(broker.keys["p"]) == 0
+
+
+def test_a_task_is_paused_and_resumed(broker: RedisBroker) -> None:
+    broker.enqueue([job("a", task="shop.mail")])
+    broker.join(WORKER)
+    with full(broker):
+        broker.pause(pause_of_task("shop.mail"), Pause(1.0, reason="no memory"))
+        assert broker.turn(WORKER, limit=1).leases == []
+        assert broker.resume(pause_of_task("shop.mail")) is True
+        assert ids_of(broker.turn(WORKER, limit=1).leases) == ["a"]
 
 
 # What adds jobs is refused whole, and may be repeated.

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import redis
 
+from django_backie.broker.keys import pause_of_task
 from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Ending, Moved, Pause, Record
 from django_backie.broker.sent import Restored, Shown
@@ -185,6 +186,14 @@ def _paused(broker: RedisBroker) -> None:
     broker.pause("default", Pause(1.0, until=2.0))
 
 
+def _paused_task(broker: RedisBroker) -> None:
+    """A task that goes on at the next tick; its jobs wait aside."""
+    broker.pause(pause_of_task("shop.mail"), Pause(1.0))
+    broker.enqueue(jobs("abcd", task="shop.mail"))
+    assert claim(broker, 4) == []
+    broker.pause(pause_of_task("shop.mail"), Pause(1.0, until=2.0))
+
+
 LIMITS = {"a": "c1|1", "b": "c1|1 r1|1.000000|1", "c": "c1|1", "d": "r1|1.000000|1"}
 
 
@@ -240,6 +249,7 @@ SCENES: dict[str, tuple[Act, Act]] = {
     "mirror": (_ended, _confirm),
     "move": (_moving, lambda broker: broker.move("default", "mail", _moved("a", "b", "c", "d"))),
     "tick over a pause": (_paused, _tick),
+    "tick over a task's pause": (_paused_task, _tick),
     "enqueue duplicates": (_unique, _enqueue_unique),
     "replace what waits": (_replaceable, lambda broker: _again(broker, "r")),
     "replace what is due later": (

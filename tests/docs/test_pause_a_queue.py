@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from django_backie import queues
+from django_backie import queues, task_pauses
 from django_backie.broker import inspect
 from tests.app.tasks import add
+from tests.helpers import drain
 
 from .pages import DOCS, load
 
@@ -35,6 +36,18 @@ def test_a_health_check_pauses_and_resumes(page: Any) -> None:
 
     page.provider_is_back()
     assert queues.paused() == {}
+
+
+def test_a_task_is_paused_and_resumed_beside_others(page: Any, backend: Any) -> None:
+    page.template_is_wrong()
+    drain(backend)
+    assert task_pauses.paused()["tests.app.tasks.add"].reason == "wrong template"
+    assert inspect.parked_of_task(backend.broker, "tests.app.tasks.add") == 3
+
+    page.template_is_right()
+    drain(backend)
+    assert task_pauses.paused() == {}
+    assert inspect.ready_counts(backend.broker) == {"mail": 0}
 
 
 def test_what_is_purged_and_moved_is_counted(page: Any, backend: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from django_backie.broker.keys import pause_of_task
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import MOST_UNMIRRORED
 from django_backie.broker.replies import Ending, Lease, Moved, Pause, Request, Snapshot, Turn
@@ -41,8 +42,9 @@ LIMITS = {
     "f": "c2|1 r2|0.300000|1",
     "g": "c2|1",
 }
-LIMIT_KEYS = ["c1", "c2", "r1", "r2"]
-# And its group.
+LIMIT_KEYS = ["c1", "c2", "r1", "r2", "tt1", "tt2"]
+# And its task, and its group.
+TASKS = {"a": "t1", "c": "t1", "d": "t1", "g": "t2"}
 GROUPS = {"a": "a1|1", "b": "a1|1", "c": "a1|1", "d": "b1|2", "e": "b1|2", "f": "b1|2"}
 LINES = [f"{priority}|{group}|{queue}" for priority in (0, 5, -5) for group in ("a1", "b1") for queue in QUEUES]
 queue_names = st.sampled_from(QUEUES)
@@ -68,9 +70,9 @@ rarely = st.sampled_from([False, False, False, True])
 
 
 def job(job_id: str, queue: str = "default", priority: int = 0, run_after: float | None = None) -> Packed:
-    """Return a job, with its unique key and its limits if it has any."""
+    """Return a job, with its task, its unique key, its limits and its group if it has any."""
     found = {"unique": UNIQUES.get(job_id, ""), "limits": LIMITS.get(job_id, ""), "group": GROUPS.get(job_id, "")}
-    return support.job(job_id, queue, priority, run_after, **found)
+    return support.job(job_id, queue, priority, run_after, task=TASKS.get(job_id, ""), **found)
 
 
 def plain(answer: Any) -> Any:
@@ -126,13 +128,28 @@ class Machine(RuleBasedStateMachine):
 
     @rule(queue=queue_names, wait=st.none() | st.sampled_from([0.0, 0.001, 4.0, 31.0]))
     def pause(self, queue: str, wait: float | None) -> None:
-        self.both("pause", queue, Pause(self.model.now / 1000, self.moment(wait), "why", "ann"))
+        self.pause_by_name(queue, wait)
+
+    def pause_by_name(self, name: str, wait: float | None) -> None:
+        self.both("pause", name, Pause(self.model.now / 1000, self.moment(wait), "why", "ann"))
 
     def _resume(self, queue: str) -> None:
         self.both("resume", queue)
 
     # What is paused most of the time is seldom worked on.
     resume, resume_again = rule(queue=queue_names)(_resume), rule(queue=queue_names)(_resume)
+
+    @rule(task=st.sampled_from(["t1", "t2"]), wait=st.none() | st.sampled_from([0.0, 0.001, 4.0, 31.0]))
+    def pause_task(self, task: str, wait: float | None) -> None:
+        self.pause_by_name(pause_of_task(task), wait)
+
+    def _resume_task(self, task: str) -> None:
+        self.both("resume", pause_of_task(task))
+
+    resume_task, resume_task_again = (
+        rule(task=st.sampled_from(["t1", "t2"]))(_resume_task),
+        rule(task=st.sampled_from(["t1", "t2"]))(_resume_task),
+    )
 
     @rule(limits=st.sampled_from([["1"], ["2"], ["1", "2"]]), seconds=st.sampled_from([0.001, 4.0, 31.0]))
     def hold(self, limits: list[str], seconds: float) -> None:

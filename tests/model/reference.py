@@ -39,6 +39,8 @@ CRASH_LIMIT = 3
 ASIDE = 1000
 # How often one claim looks for more jobs; how long nobody looks for room where nothing was released.
 ROUNDS, PATIENCE = 20, 10_000
+# How many jobs are let in at once.
+MOST_LET_IN = 500
 # Behind all priorities: where those of a queue stand whose group has had its turn.
 NOT_DUE = 1000
 TOMBSTONE = 3_600_000
@@ -128,6 +130,11 @@ class Job:
             key, *numbers = part.split("|")
             found.append((key, float(numbers[0]) if len(numbers) > 1 else 0.0, int(numbers[-1])))
         return found
+
+    @property
+    def task(self) -> str:
+        """Return its task, or nothing."""
+        return str(json.loads(self.body.split("\n", 4)[4]).get("t", ""))
 
     @property
     def line(self) -> tuple[str, int]:
@@ -296,8 +303,12 @@ class Reference:
         self.pauses[queue] = pause
 
     def resume(self, queue: str) -> bool:
-        self._pass_on([queue])
-        return self.pauses.pop(queue, None) is not None
+        was_paused = self.pauses.pop(queue, None) is not None
+        if queue.startswith("\n"):
+            self._let_in(f"t{queue[1:]}", None)
+        else:
+            self._pass_on([queue])
+        return was_paused
 
     def move(self, source: str, target: str, jobs: Sequence[Moved]) -> list[bool]:
         return [self._move(source, target, moved) for moved in jobs]
@@ -453,12 +464,14 @@ class Reference:
             part = self._pop(wanted, queues, strict=strict)
             found = self._claim_part(worker, part, without)
             leases += found
-            parked = sum(job.parked_with is not None for job in part)
-            if len(part) < wanted:
+            parked = [job for job in part if job.parked_with is not None]
+            # A job of a paused task has left its room under limits to others.
+            has_let_in = any(job.limits and str(job.parked_with).startswith("t") for job in parked)
+            if len(part) < wanted and not has_let_in:
                 return leases, False
-            if parked == 0:
+            if not parked:
                 break
-            wanted = parked
+            wanted -= len(part) - len(parked)
         return leases, True
 
     def _pop(self, most: int, queues: Sequence[str], *, strict: bool) -> list[Job]:
@@ -479,6 +492,12 @@ class Reference:
         leases = []
         dangerous = any(job.begun == "2" for job in self._held_by(worker))
         for job in part:
+            left, look = self._room_of_task(job.task)
+            if left < 1:
+                self._park(job, f"t{job.task}", look)
+                for limit, _, _ in job.limits:
+                    self._let_in(limit, 1)
+                continue
             if key := self._key_without_room(job, without):
                 self._park(job, key, without[key])
                 continue
@@ -696,6 +715,8 @@ class Reference:
 
     def _room(self, key: str, interval: float, most: int) -> tuple[int, int]:
         """Return how many jobs of a key may start, and when to look again should that be too few."""
+        if key.startswith("t"):
+            return self._room_of_task(key[1:])
         held = self.held_limits.get(key[1:], 0)
         if held > self.now:
             return 0, held
@@ -705,6 +726,13 @@ class Reference:
         left = math.floor(most - (full - self.now) / interval + 1e-6)
         after = full + max(left, 0) * interval
         return left, math.ceil(after - (most - 1) * interval - 1e-6)
+
+    def _room_of_task(self, task: str) -> tuple[int, int]:
+        pause = self.pauses.get(f"\n{task}")
+        if pause is None or self._is_over(pause):
+            return MOST_LET_IN, self.now
+        soon = self.now + PATIENCE
+        return 0, soon if pause.until is None else min(round(pause.until * 1000), soon)
 
     def _key_without_room(self, job: Job, without: dict[str, int]) -> str | None:
         for key, interval, most in job.limits:
@@ -740,7 +768,7 @@ class Reference:
             job = self.jobs.get(job_id)
             if job and job.parked_with == key:
                 if left is None:
-                    limit = next(limit for limit in job.limits if limit[0] == key)
+                    limit = next((limit for limit in job.limits if limit[0] == key), (key, 0.0, 0))
                     left, look = self._room(*limit)
                     left = left if most is None else min(left, most)
                 if left < 1:

@@ -463,11 +463,11 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "pause.lua": [
         ("memory", FREE_WRITE, "", "A full server cannot be calmed."),
-        ("pause", "redis.call('HSET', p, queue, pause)\n", "", "Nothing is paused."),
+        ("pause", "redis.call('HSET', p, name, pause)\n", "", "Nothing is paused."),
     ],
     "resume.lua": [
-        ("pause", "redis.call('HDEL', p, queue)", "redis.call('HEXISTS', p, queue)", "A pause never ends."),
-        ("wake", "wake_if_ready(prefix, queue)\n", "", "Idle workers sleep beside a full queue."),
+        ("pause", "redis.call('HDEL', p, name)", "redis.call('HEXISTS', p, name)", "A pause never ends."),
+        ("wake", "go_on(prefix, name, now_ms())\n", "", "Idle workers sleep beside a full queue."),
     ],
     "present.lua": [
         ("cursor", "b, cursor, 'COUNT'", "b, '0', 'COUNT'", "The question is asked for ever."),
@@ -766,8 +766,8 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("expired-progress", "  redis.call('HDEL', pr, unpack(expired))\n", "", "Without a mirror progress piles up."),
         ("expired-record", "  redis.call('HDEL', h, unpack(expired))\n", "", "Without a mirror records pile up."),
         ("expiry", "  redis.call('ZREM', x, unpack(expired))\n", "", "What has expired is deleted again, for ever."),
-        ("pause", "  redis.call('HDEL', p, queue)\n", "", "Pauses that are over pile up."),
-        ("pause-wake", "  wake_if_ready(prefix, queue)\n", "", "After a pause idle workers sleep beside a full queue."),
+        ("pause", "  redis.call('HDEL', p, name)\n", "", "Pauses that are over pile up."),
+        ("pause-wake", "  go_on(prefix, name, now)\n", "", "After a pause idle workers sleep beside a full queue."),
         ("pause-over", "ipairs(over)", "ipairs({})", "After a pause idle workers sleep beside a full queue."),
         ("tombs-erased", "remove_range(e, '-inf', whole(now))\n", "", "Tombstones pile up."),
         ("tombs-erased-all", "e, '-inf', whole(now)", "e, '-inf', '+inf'", "The mirror writes erased rows again."),
@@ -839,7 +839,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
     "include/claim.lua": [
         (
             "room-limit",
-            "    if limits then key, look = key_without_room(prefix, limits, now, without) end\n",
+            "      key, look = key_without_room(prefix, limits, now, without)\n",
             "",
             "Limits are no limits.",
         ),
@@ -852,7 +852,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "What can run waits behind what cannot.",
         ),
         ("count-limit", "      parked = parked + 1\n", "", "What can run waits behind what cannot, for a turn."),
-        ("wanted-limit", "    wanted = parked\n", "", "A worker gets more jobs than it can run."),
+        ("wanted-limit", "    wanted = wanted - popped + parked\n", "", "A worker gets more jobs than it can run."),
         (
             "part-limit",
             "aside, most_rounds = 1000, 20",
@@ -896,7 +896,32 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("order-limit", "    limit = limit - #found / 2\n", "", "A worker gets its limit from every queue."),
         ("only", "  if mode ~= 'only' then\n", "  if true then\n", "A worker serves all but the queues it was given."),
         ("excluded", "left_out[queue] = true", "left_out[queue] = nil", "A worker serves a queue that it excludes."),
-        ("paused", "paused_queues(prefix, now), {}", "{}, {}", "A paused queue goes on."),
+        (
+            "paused",
+            "left_out, _, tasks = paused_queues(prefix, now)",
+            "left_out, _, tasks = {}",
+            "A paused queue goes on.",
+        ),
+        ("paused-task", "if ends then\n      key,", "if false then\n      key,", "A paused task goes on."),
+        (
+            "paused-unique",
+            '  at = string.match(body, \'^"u":"[^"]*",()\', at) or at\n',
+            "",
+            "A unique job of a paused task goes on.",
+        ),
+        (
+            "paused-limits",
+            '  at = string.match(body, \'^"l":"[^"]*",()\', at) or at\n',
+            "",
+            "A limited job of a paused task goes on.",
+        ),
+        ("paused-room", "        leave_room(prefix, limits, now)\n", "", "A paused task keeps the room of others."),
+        (
+            "paused-again",
+            "        has_let_in = true\n",
+            "",
+            "Who has got a paused task's room waits for the next turn.",
+        ),
         ("served", "if not left_out[queue] then", "if true then", "A paused queue goes on."),
         ("strict", "if #queues > 1 and mode ~= 'only' then", "if #queues > 1 then", "Named queues lose their order."),
         (
@@ -1009,6 +1034,9 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         ("over-list", "      over[#over + 1] = found[at]\n", "", "Who waits is not woken when a pause ends."),
         ("paused", "      paused[found[at]] = true\n", "", "A paused queue goes on."),
+        ("task", "string.byte(found[at]) == 10", "false", "A paused task goes on."),
+        ("task-ends", "= ends or math.huge", "= math.huge", "Jobs of a task wait beyond the end of its pause."),
+        ("task-goes-on", "string.byte(name) == 10", "false", "A resumed task waits on."),
         (
             "wake-empty",
             "if redis.call('EXISTS', prefix .. 'q:' .. queue) == 1 then",
@@ -1703,6 +1731,19 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("sweep-part", "'COUNT', 100)", "'COUNT', 100000)", "A sweep of a million keys blocks the server."),
     ],
     "include/limits.lua": [
+        ("task-look", "math.min(ends, now + parking_patience)", "ends", "Half of a resume lets a task wait for ever."),
+        (
+            "task-over",
+            "if ends <= now then return most_let_in",
+            "if true then return most_let_in",
+            "A pause ends at once.",
+        ),
+        (
+            "task-edge",
+            "if ends <= now then return most_let_in",
+            "if ends < now then return most_let_in",
+            "Half of a resume.",
+        ),
         (
             "flag",
             "if not flags or not string.find(flags, 'l', 1, true) then",
@@ -1713,7 +1754,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("unique", ' or string.match(body, \'^{"u":"[^"]*","l":"([^"]*)"\', envelope)', "", "Unique jobs have none."),
         ("held", "  if held > now then return 0, held end\n", "", "A hold stops nobody."),
         ("held-look", "return 0, held end", "return 0, now + 1 end", "Everybody looks while a key is held."),
-        ("held-name", "string.sub(key, 2)", "key", "No hold is found."),
+        ("held-name", "'lh', string.sub(key, 2)", "'lh', key", "No hold is found."),
         ("most", "if taken < most then return most - taken end", "if true then return most end", "Slots are endless."),
         ("left", "then return most - taken end", "then return 1 end", "More slots than before are not used."),
         ("void", "      taken = taken - 1\n", "", "The slot of a job that is gone is taken for ever."),

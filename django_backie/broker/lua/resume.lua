@@ -1,9 +1,9 @@
--- Let a queue give out jobs again.
+-- Let a queue, or a task (include/paused.lua), give out jobs again.
 -- keys: p
--- args: prefix queue
--- include: place paused
+-- args: prefix name
+-- include: time record place limits paused
 -- Answers whether it was paused, 1 or 0.
-local was_paused = redis.call('HDEL', p, queue)
+local was_paused = redis.call('HDEL', p, name)
 -- Also where it was not: half of an earlier call may have woken nobody.
-wake_if_ready(prefix, queue)
+go_on(prefix, name, now_ms())
 return was_paused

@@ -28,9 +28,9 @@ end
 local promoted = promote(prefix, now, 1000)
 look_at_lines(prefix, now)
 local _, over = paused_queues(prefix, now)
-for _, queue in ipairs(over) do
-  redis.call('HDEL', p, queue)
-  wake_if_ready(prefix, queue)
+for _, name in ipairs(over) do
+  redis.call('HDEL', p, name)
+  go_on(prefix, name, now)
 end
 local expired = redis.call('ZRANGEBYSCORE', x, '-inf', whole(now), 'LIMIT', 0, 500)
 if #expired > 0 then

@@ -110,14 +110,18 @@ class Command(BaseCommand):
         ready = inspect.ready_counts(backend.broker)
         held = inspect.unfinished(backend.broker) - sum(ready.values())
         marked = inspect.marked(backend.broker)
-        parked = inspect.parked(backend.broker)
-        paused = inspect.pauses(backend.broker)
+        paused, tasks = inspect.pauses(backend.broker), inspect.paused_tasks(backend.broker)
+        waiting = {task: inspect.parked_of_task(backend.broker, task) for task in tasks}
+        parked = max(inspect.parked(backend.broker) - sum(waiting.values()), 0)
         if options["json"]:
             shown = {"ready": ready, "parked": parked, "held": held, "unmirrored": marked}
             shown["paused"] = queue_actions.as_json(paused)
+            shown["paused_tasks"] = {
+                task: {"waiting": waiting[task], **pause} for task, pause in queue_actions.as_json(tasks).items()
+            }
             self.stdout.write(json.dumps(shown, cls=DjangoJSONEncoder))
             return
-        for line in queue_actions.lines(ready, paused):
+        for line in [*queue_actions.lines(ready, paused), *queue_actions.task_lines(waiting, tasks)]:
             self.stdout.write(line)
         self.stdout.write(f"{'waiting for room under a limit':<32}{parked:>10}")
         self.stdout.write(f"{'held by workers':<32}{held:>10}")

@@ -59,10 +59,11 @@ local function pop_in_order(prefix, queues, limit, take)
   end
 end
 
--- The queues to serve: the given ones in strict order, or all but the excluded ones; none that is paused.
+-- The queues to serve: the given ones in strict order, or all but the excluded ones; none that is paused. Then the tasks
+-- that are paused, if any.
 local function queues_of(prefix, now, mode, given)
-  local left_out, queues = paused_queues(prefix, now), {}
-  local known = given
+  local left_out, _, tasks = paused_queues(prefix, now)
+  local known, queues = given, {}
   if mode ~= 'only' then
     for _, queue in ipairs(given) do left_out[queue] = true end
     known = redis.call('SMEMBERS', prefix .. 'qs')
@@ -70,7 +71,26 @@ local function queues_of(prefix, now, mode, given)
   for _, queue in ipairs(known) do
     if not left_out[queue] then queues[#queues + 1] = queue end
   end
-  return queues
+  return queues, tasks
+end
+
+-- The task of a body; it follows the unique key, the limits and the group (core/codec.py). Nothing where it cannot be read.
+local function task_of(body)
+  local at = string.match(body, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n{()')
+  if not at then return nil end
+  at = string.match(body, '^"u":"[^"]*",()', at) or at
+  at = string.match(body, '^"l":"[^"]*",()', at) or at
+  at = string.match(body, '^"i":"[^"]*",()', at) or at
+  local text = string.match(body, '^"t":"([^"]*)"', at)
+  -- Letters beyond ASCII are escaped. A body that was altered must not stop the script.
+  if not text or not string.find(text, '\\', 1, true) then return text end
+  local is_read, found = pcall(cjson.decode, '["' .. text .. '"]')
+  return is_read and found[1] or nil
+end
+
+-- Who waits for a pause leaves its room under limits to others that wait for it.
+local function leave_room(prefix, limits, now)
+  for _, key in ipairs({limits.slot or limits.rate, limits.slot and limits.rate}) do let_in(prefix, key, now, 1) end
 end
 
 -- How long a job waits aside that this worker may not take now, in ms; how often one claim looks for more jobs.
@@ -106,9 +126,9 @@ end
 
 -- Answers a flat list: id, token, attempt, crashes, body, first started, history for each job. The token is the version
 -- that the claim gives to the record: no other claim of this job, by whomever, ever has the same.
--- `without` has the keys that have no room (include/limits.lua). Answers besides how many jobs were popped, and how
--- many of those were parked.
-local function claim_from(prefix, worker, now, limit, mode, queues, is_fair, without)
+-- `without` has the keys that have no room (include/limits.lua), `tasks` the paused ones, if any. Answers besides how
+-- many jobs were popped, how many of those were parked, and whether others may have come in their place.
+local function claim_from(prefix, worker, now, limit, mode, queues, is_fair, without, tasks)
   local ids, places = {}, {}
   local function take(id, score, queue)
     ids[#ids + 1] = id
@@ -123,6 +143,7 @@ local function claim_from(prefix, worker, now, limit, mode, queues, is_fair, wit
   end
   local bodies, records = fetch(prefix .. 'b', ids), fetch(prefix .. 'h', ids)
   local answer, holds, written, marked, taken, parked = {}, {}, {}, {}, {}, 0
+  local has_let_in = false
   -- Most jobs have never been tried: their records are all the same.
   local fresh = claimed(false, worker, now)
   for index, id in ipairs(ids) do
@@ -131,13 +152,23 @@ local function claim_from(prefix, worker, now, limit, mode, queues, is_fair, wit
     -- A newline right after the version: without flags a job has no limits.
     local limits = new and body and string.byte(body, 2) ~= 10 and limits_of(body)
     if not is_fair and body and string.byte(body, 2) ~= 10 then go_from_line(prefix, id, body) end
+    local task = tasks and new and body and task_of(body)
+    local ends = task and tasks[task]
     local key, look
-    if limits then key, look = key_without_room(prefix, limits, now, without) end
+    if ends then
+      key, look = 't' .. task, look_of_pause(ends, now)
+    elseif limits then
+      key, look = key_without_room(prefix, limits, now, without)
+    end
     if not body or not new then
       -- It was erased, or is elsewhere.
     elseif key then
       parked = parked + 1
       park(prefix, id, key, look, places[index])
+      if ends and limits then
+        leave_room(prefix, limits, now)
+        has_let_in = true
+      end
     elseif not may_take(prefix, worker, new.record, taken) then
       -- It waits aside for a moment, lest those behind it wait, and comes back to its own place.
       redis.call('ZADD', prefix .. 's', whole(now + aside), id)
@@ -159,24 +190,25 @@ local function claim_from(prefix, worker, now, limit, mode, queues, is_fair, wit
   call_in_chunks('HSET', prefix .. 'w:' .. worker, holds, 500)
   call_in_chunks('HSET', prefix .. 'h', written, 500)
   mark(prefix, marked)
-  return answer, #ids, parked
+  return answer, #ids, parked, has_let_in
 end
 
 -- A part at a time, as long as jobs are parked in place of those wanted; what is left to pop wakes a worker again.
 local function claim(prefix, worker, now, limit, mode, given)
-  local queues, without = queues_of(prefix, now, mode, given), {}
+  local queues, tasks = queues_of(prefix, now, mode, given)
   local is_fair = redis.call('EXISTS', prefix .. 'ga') == 1
-  local answer, wanted = {}, limit
+  local answer, wanted, without = {}, limit, {}
   for _ = 1, most_rounds do
-    local found, popped, parked = claim_from(prefix, worker, now, wanted, mode, queues, is_fair, without)
+    local found, popped, parked, has_let_in =
+      claim_from(prefix, worker, now, wanted, mode, queues, is_fair, without, tasks)
     if #answer == 0 then
       answer = found
     else
       for _, value in ipairs(found) do answer[#answer + 1] = value end
     end
-    if popped < wanted then return answer, queues, false end
+    if popped < wanted and not has_let_in then return answer, queues, false end
     if parked == 0 then break end
-    wanted = parked
+    wanted = wanted - popped + parked
   end
   return answer, queues, true
 end

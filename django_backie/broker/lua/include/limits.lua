@@ -1,5 +1,6 @@
 -- Limits: how many jobs of a key may run at once (keys that begin with "c"), how many may start in a time ("r"). A job that
--- may not start is parked with its key, at its own place, and let in when there is room.
+-- may not start is parked with its key, at its own place, and let in when there is room. So are jobs of a paused task (a
+-- key of "t" and its name): there is no room until the pause ends.
 -- `ls:<key>`: the jobs that have slots; `lj`: job -> key of its slot; `lr`: key -> when its bucket will be full again, in ms;
 -- `lh`: what is held -> until when; `lw`: parked job -> key|score|queue; `lp:<key>`: parked jobs by place; `la`: key -> when
 -- to look whether there is room. A slot is void when its job does not run, and an entry of `lp:<key>` when `lw` does not
@@ -56,8 +57,21 @@ local function take_token(prefix, key, full, interval)
   redis.call('ZADD', prefix .. 'lr', string.format('%.3f', full + interval), key)
 end
 
+-- When to look whether a task's pause is over: it may be resumed by half of a script.
+local function look_of_pause(ends, now)
+  return math.min(ends, now + parking_patience)
+end
+
+local function room_of_task(prefix, task, now)
+  local pause = redis.call('HGET', prefix .. 'p', '\n' .. task)
+  local ends = pause and (tonumber(string.match(pause, '^%d+')) or math.huge) or now
+  if ends <= now then return most_let_in, now end
+  return 0, look_of_pause(ends, now)
+end
+
 -- How many jobs of a key may start, and when to look again should that be too few.
 local function room(prefix, key, limits, now)
+  if string.sub(key, 1, 1) == 't' then return room_of_task(prefix, string.sub(key, 2), now) end
   local held = held_until(prefix, key)
   if held > now then return 0, held end
   if limits.slot == key then return slots_left(prefix, key, limits.most), now + parking_patience end

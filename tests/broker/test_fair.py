@@ -166,6 +166,22 @@ def test_a_crash_costs_a_group_no_turn_and_gives_it_none(broker: RedisBroker) ->
     assert is_forgotten(broker)
 
 
+def test_what_a_crash_brings_back_gives_its_group_no_second_turn(broker: RedisBroker) -> None:
+    broker.enqueue([*of(A, "a1 a2 a3 a4"), *of(B, "b1 b2 b3")])
+    claim(broker, 1)
+    lapse(broker, WORKER)
+    broker.tick(0)
+    assert order(broker) == ["a1", "b1", "a2", "b2", "a3", "b3", "a4"]
+
+
+def test_what_looks_like_a_group_in_an_argument_is_none(broker: RedisBroker) -> None:
+    limited = [job(name, limits="c1|9") for name in ("p1", "p2", "p3")]
+    broker.enqueue([one._replace(body=one.body.replace("}", ',"a":{"i":"a1|1"}}')) for one in limited])
+    broker.enqueue(of(B, "b1"))
+    assert order(broker) == ["p1", "p2", "p3", "b1"]
+    assert not lines(broker)
+
+
 def test_a_retry_stands_at_the_end_of_its_line(broker: RedisBroker) -> None:
     broker.enqueue([*of(A, "a1 a2 a3"), *of(B, "b1 b2")])
     (lease,) = claim(broker)
@@ -250,6 +266,22 @@ def test_a_line_with_ghosts_is_put_right_by_a_look(broker: RedisBroker) -> None:
     assert is_forgotten(broker)
 
 
+def test_a_look_makes_as_many_due_as_the_weight(broker: RedisBroker) -> None:
+    broker.enqueue([*of("a1|3", "a1 a2 a3 a4 a5 a6"), *of(B, "b1 b2")])
+    broker.client.zrem(broker.keys.queue("default"), "a1", "a2", "a3")
+    look(broker)
+    assert order(broker) == ["b1", "a4", "a5", "a6", "b2"]
+
+
+def test_who_goes_behind_a_ghost_leaves_the_line_and_the_ghost_stays_for_the_look(broker: RedisBroker) -> None:
+    broker.enqueue(of("a1|2", "a1 a2 a3 a4"))
+    broker.client.zadd(broker.keys["gl:0|a1|default"], {"ghost": -1})
+    assert ids_of(claim(broker, 1)) == ["a1"]
+    assert lines(broker) == {"0|a1|default": ["ghost", "a2", "a3", "a4"]}
+    look(broker)
+    assert order(broker) == ["a2", "a3", "a4"]
+
+
 def test_a_line_of_ghosts_alone_is_forgotten(broker: RedisBroker) -> None:
     broker.enqueue(of(A, "a1 a2"))
     broker.client.delete(broker.keys.queue("default"))
@@ -274,6 +306,12 @@ def test_mend_lines_up_who_is_not_due_in_no_line(broker: RedisBroker) -> None:
     assert record(broker, "a2").state is State.READY
     assert sorted(order(broker)) == ["a1", "a2", "a3", "b1", "b2", "b3"]
     assert is_forgotten(broker)
+
+
+def test_mend_leaves_those_in_line_where_they_are(broker: RedisBroker) -> None:
+    broker.enqueue([*of(A, "a1 a2 a3 a4"), *of(B, "b1 b2")])
+    assert broker.mend(["a3", "a2"]) == 0
+    assert order(broker) == ["a1", "b1", "a2", "b2", "a3", "a4"]
 
 
 def test_a_look_at_a_line_comes_within_a_second_and_then_each_ten(broker: RedisBroker) -> None:

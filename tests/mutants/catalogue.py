@@ -1223,12 +1223,6 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "count < last do",
             "A queue is served past the head of another.",
         ),
-        (
-            "turns",
-            "count < (is_to_the_end and last or due) do",
-            "count < due do",
-            "A claim gets less than there is.",
-        ),
         ("own", "if line and line.due[id] then", "if line then", "Each crash gives a group another turn."),
         (
             "sequence",

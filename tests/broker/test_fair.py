@@ -282,6 +282,17 @@ def test_who_goes_behind_a_ghost_leaves_the_line_and_the_ghost_stays_for_the_loo
     assert order(broker) == ["a2", "a3", "a4"]
 
 
+def test_who_should_be_due_and_is_not_comes_first(broker: RedisBroker) -> None:
+    """What half of a script has left: the first of a line stands behind all others, and the second is due."""
+    broker.enqueue([*of("a1|1", "a1 a2 a3"), *of(B, "b1 b2 b3 b4 b5")])
+    broker.client.zadd(broker.keys.queue("default"), {"a1": 7036874417766400 + 9})
+    broker.client.zadd(broker.keys.queue("default"), {"a2": 1})
+    broker.client.zadd(broker.keys["gl:0|a1|default"], {"a2": 1.5, "a1": 1})
+    look(broker)
+    assert order(broker) == ["a2", "b1", "a1", "a3", "b2", "b3", "b4", "b5"]
+    assert is_forgotten(broker)
+
+
 def test_a_line_of_ghosts_alone_is_forgotten(broker: RedisBroker) -> None:
     broker.enqueue(of(A, "a1 a2"))
     broker.client.delete(broker.keys.queue("default"))

@@ -61,14 +61,10 @@ end
 -- Put a line right: who is first in it is due, and who is not in the queue is not in the line.
 local function look_at_line(prefix, line)
   local priority, queue = string.match(line, '^(-?%d+)|%x+|(.*)$')
-  local weight = 1
-  for at = 1, 100 do
-    local first = redis.call('ZRANGE', prefix .. 'gl:' .. line, 0, weight - 1)
-    if at == 1 and first[1] then
-      local _, found = line_of(redis.call('HGET', prefix .. 'b', first[1]) or '', queue, priority)
-      weight = found or 1
-      first = redis.call('ZRANGE', prefix .. 'gl:' .. line, 0, weight - 1)
-    end
+  for _ = 1, 100 do
+    local first = redis.call('ZRANGE', prefix .. 'gl:' .. line, 0, 0)
+    local _, weight = line_of(first[1] and redis.call('HGET', prefix .. 'b', first[1]) or '', queue, priority)
+    if weight then first = redis.call('ZRANGE', prefix .. 'gl:' .. line, 0, weight - 1) end
     local gone = {}
     for _, id in ipairs(first) do
       local score = redis.call('ZSCORE', prefix .. 'q:' .. queue, id)
@@ -94,20 +90,32 @@ local function look_at_lines(prefix, now)
   end
 end
 
--- One after the other, those of a line that are not due yet; a part of it is read at a time.
-local function read_line(prefix, name, weight, priority, part)
-  local key = prefix .. 'gl:' .. name
-  local line = {key = key, name = name, priority = priority, due = {}, taken = {}, index = weight}
-  line.ids = redis.call('ZRANGE', key, 0, weight + part - 1)
-  for at = 1, math.min(weight, #line.ids) do line.due[line.ids[at]] = true end
-  function line.next()
-    line.index = line.index + 1
-    if line.index > #line.ids then
-      for _, id in ipairs(redis.call('ZRANGE', key, #line.ids, #line.ids + part - 1)) do line.ids[#line.ids + 1] = id end
+-- One after the other, those of a line that are not due yet; a part of it is read at a time. Of the first the queue says
+-- who is due, and who is there, and nobody in `seen` comes once more: half of a script may have left others in a line.
+local function read_line(prefix, name, weight, queue, priority, part, seen)
+  local line = {key = prefix .. 'gl:' .. name, name = name, priority = priority, has = {}, taken = {}}
+  local ids, index, skipped = {}, 0, {}
+  local function read(count)
+    for _, id in ipairs(redis.call('ZRANGE', line.key, #ids, #ids + count - 1)) do
+      ids[#ids + 1] = id
+      line.has[id] = true
     end
-    local id = line.ids[line.index]
-    if id then line.due[id] = true else line.is_dry = true end
+  end
+  function line.next()
+    local id
+    repeat
+      index = index + 1
+      if index > #ids then read(part) end
+      id = ids[index]
+    until not id or not (skipped[id] or seen[id])
+    if id then seen[id] = true else line.is_dry = true end
     return id
+  end
+  line.ids = ids
+  read(weight + part)
+  local first = {unpack(ids, 1, math.min(weight, #ids))}
+  for at, score in ipairs(call_for_each('ZMSCORE', prefix .. 'q:' .. queue, first)) do
+    skipped[first[at]] = not score or tonumber(score) < not_due
   end
   return line
 end
@@ -132,12 +140,13 @@ local function pop_fairly(prefix, queue, bound, is_to_the_end, limit, take)
   local found = redis.call('ZRANGEBYSCORE', key, '-inf', bound, 'WITHSCORES', 'LIMIT', 0, limit)
   local ids, scores, line_of_each, lines = {}, {}, {}, {}
   for at = 1, #found, 2 do ids[#ids + 1], scores[#scores + 1] = found[at], found[at + 1] end
-  local due = #ids
+  local due, seen = #ids, {}
+  for _, id in ipairs(ids) do seen[id] = true end
   for index, body in ipairs(fetch(prefix .. 'b', ids)) do
     local _, priority = head_of(body or '')
     local name, weight = line_of(body or '', queue, priority)
     if name then
-      lines[name] = lines[name] or read_line(prefix, name, weight, priority, weight * math.ceil(limit / due))
+      lines[name] = lines[name] or read_line(prefix, name, weight, queue, priority, weight * math.ceil(limit / due), seen)
       line_of_each[index] = lines[name]
     end
   end
@@ -149,7 +158,7 @@ local function pop_fairly(prefix, queue, bound, is_to_the_end, limit, take)
     local id, line = ids[count], line_of_each[count]
     take(id, scores[count], queue)
     -- One that came back to a place of its own stands in no line any more.
-    if line and line.due[id] then
+    if line and line.has[id] then
       line.taken[#line.taken + 1] = id
       local next_one = line.next()
       if next_one then

@@ -10,6 +10,7 @@ from typing import Any
 
 from django_backie import compat
 from django_backie.broker import replies
+from django_backie.core import head
 from django_backie.core.states import State
 from django_backie.worker.board import Board
 from django_backie.worker.lines import Console, PrettyFormatter
@@ -21,11 +22,11 @@ MICRO = 1e6
 NAME = "host:1.1:abcdefgh.0"
 
 
-def of_python(task: Any) -> dict[str, float]:
+def of_python(task: Any, *, takes_number: bool = False) -> dict[str, float]:
     """Return the microseconds of CPU that a no-op takes in each step of the Python side, the best of some rounds."""
     compat.LOGGER.setLevel(logging.WARNING)
     backend = task.get_backend()
-    calls = [((), {})] * JOBS
+    calls = _calls(JOBS, takes_number=takes_number)
     entries = backend.make_entries(task, calls)
     flat = [
         value
@@ -39,16 +40,16 @@ def of_python(task: Any) -> dict[str, float]:
 
     def run() -> None:
         for attempt in attempts:
-            worker._threads._run(0, attempt)
+            worker._pools.threads._run(0, attempt)
 
     found = {
         "make": _best(lambda: backend.make_entries(task, calls)),
-        "delay_many": _best(lambda: task.delay_many([()] * JOBS)),
+        "delay_many": _best(lambda: task.delay_many([args for args, _ in calls])),
         "leases": _best(lambda: replies.leases(flat)),
         "open": _best(lambda: [worker._executor.open(lease, worker.name) for lease in leases]),
         "run": _best(run),
     }
-    finished = [worker._inbox.get() for _ in range(JOBS)]
+    finished = worker._inbox.receive(0.0, lambda: None).finished[:JOBS]
 
     def end() -> None:
         for attempt in attempts:
@@ -63,11 +64,11 @@ def of_python(task: Any) -> dict[str, float]:
     return found
 
 
-def of_scripts(task: Any, server_cpu: Callable[[], float]) -> dict[str, float]:
+def of_scripts(task: Any, server_cpu: Callable[[], float], *, takes_number: bool = False) -> dict[str, float]:
     """Return the microseconds of the server's CPU that a no-op takes in each script, a hundred jobs a call."""
     backend = task.get_backend()
     broker, size = backend.broker, 100
-    packed = [entry.packed for entry in backend.make_entries(task, [((), {})] * 20 * JOBS)]
+    packed = [entry.packed for entry in backend.make_entries(task, _calls(20 * JOBS, takes_number=takes_number))]
     chunks = [packed[at : at + size] for at in range(0, len(packed), size)]
     leases: list[replies.Lease] = []
     broker.join(NAME)
@@ -78,7 +79,7 @@ def of_scripts(task: Any, server_cpu: Callable[[], float]) -> dict[str, float]:
 
     def settle(at: int) -> None:
         ended = leases[at : at + size]
-        broker.turn(NAME, [replies.Ending(lease.id, lease.token, State.SUCCESSFUL, note=note) for lease in ended])
+        broker.turn(NAME, [_ending(lease, note) for lease in ended])
 
     def mirror() -> None:
         broker.done({snapshot.id: snapshot.version for snapshot in broker.take(500)})
@@ -96,6 +97,14 @@ def of_scripts(task: Any, server_cpu: Callable[[], float]) -> dict[str, float]:
             call()
         found[name] = (server_cpu() - before) / len(packed) * MICRO
     return found
+
+
+def _calls(count: int, *, takes_number: bool) -> list[Any]:
+    return [((number,) if takes_number else (), {}) for number in range(count)]
+
+
+def _ending(lease: replies.Lease, note: str) -> replies.Ending:
+    return replies.Ending(lease.id, lease.token, State.SUCCESSFUL, note=note, unique=head.unique_of(lease.body))
 
 
 def _fields(finished: Any) -> dict[str, Any]:

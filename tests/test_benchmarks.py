@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import load, report
+from benchmarks import load, report, steps
 from benchmarks.machine import Cores
 from benchmarks.peers import FLOOR, OURS, PEERS
 from benchmarks.runner import role, run
@@ -17,6 +18,8 @@ from benchmarks.samples import Column, Figure, advantage, figure, percentile
 from benchmarks.stage import Trouble
 from benchmarks.tables import TABLES
 from benchmarks.tables.base import Case, Plan, Section, Table
+
+from .app.tasks import echo
 
 RATE = Column("rate", "jobs/s", better="more")
 WAITED = Column("waited", "p50 ms", 1, better="less", statistic="p50")
@@ -230,3 +233,22 @@ def test_a_contestant_that_fails_is_not_asked_again_and_does_not_end_the_run() -
 
 def test_only_ours_is_compared_with() -> None:
     assert [role(peer) for peer in (OURS, FLOOR, PEERS["rq"])] == ["ours", "floor", "peer"]
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "other"])
+@pytest.mark.parametrize("takes_number", [False, True])
+def test_each_step_of_a_job_has_a_cost(backend: Any, monkeypatch: pytest.MonkeyPatch, takes_number: bool) -> None:
+    """The steps reach into the worker: a change there must not leave them behind."""
+    monkeypatch.setattr(steps, "JOBS", 50)
+    monkeypatch.setattr(steps, "ROUNDS", 2)
+    work = echo.using(durability="commit")
+
+    found = steps.of_python(work, takes_number=takes_number)
+    in_server = steps.of_scripts(work, lambda: float(next(clock)), takes_number=takes_number)
+
+    assert set(found) == {"make", "delay_many", "leases", "open", "run", "end", "log"}
+    assert all(cost > 0 for cost in found.values())
+    assert set(in_server) == {"enqueue", "claim", "settle", "take and done"}
+
+
+clock = itertools.count()

@@ -149,19 +149,38 @@ def _backend() -> Any:
     return tasks["noop"].get_backend()
 
 
-def steps_of_python() -> dict[str, float]:
+def steps_of_python(has_policies: bool) -> dict[str, float]:
     """Return the cost of each step in Python."""
-    return steps.of_python(tasks["noop"])
+    return steps.of_python(_measured(has_policies), takes_number=has_policies)
 
 
-def steps_of_scripts() -> dict[str, float]:
+def steps_of_scripts(has_policies: bool) -> dict[str, float]:
     """Return the cost of each script."""
 
     def server_cpu() -> float:
         cpu = _broker().client.info("cpu")
         return float(cpu["used_cpu_user"] + cpu["used_cpu_sys"])
 
-    return steps.of_scripts(tasks["noop"], server_cpu)
+    return steps.of_scripts(_measured(has_policies), server_cpu, takes_number=has_policies)
+
+
+def _measured(has_policies: bool) -> Any:
+    """Return a no-op: as it comes, or with all that can be decided for it, each job with keys of its own."""
+    if not has_policies:
+        return tasks["noop"]
+    return noop_of.using(
+        unique=True,
+        concurrency_key="tenant",
+        rate_limit="100000/s",
+        rate_key="tenant",
+        fair_by="tenant",
+        fair_weight=2,
+        expires=3600,
+        retry_for=[ValueError],
+        backoff=[1, 2],
+        timeout=5,
+        hard_timeout=10,
+    )
 
 
 OWN = (

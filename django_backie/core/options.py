@@ -70,6 +70,7 @@ class TaskOptions(CommonOptions, total=False):
     backoff: float | Sequence[float] | BackoffFunction
     expires: float | timedelta
     schedule: str | timedelta | Schedule
+    expose: bool
 
 
 class UsingOptions(CommonOptions, total=False):
@@ -201,6 +202,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
         f"must be a whole number from 1 to {MOST_AT_ONCE}",
     ),
     "durability": (lambda v: v in DURABILITIES, f"must be one of {', '.join(map(repr, DURABILITIES))}"),
+    "expose": (lambda v: isinstance(v, bool), "must be True or False"),
     "atomic": (lambda v: isinstance(v, bool), "must be True or False"),
     "coalesce": (
         lambda v: isinstance(v, bool) or (_are_names(v) and len(v) > 0),

@@ -60,6 +60,7 @@ def task(
         timeout: seconds or timedelta until ``TaskTimeout`` is raised in an attempt; one hour by default.
         hard_timeout: the same until the process of an attempt is killed, whatever it does; never by default.
         schedule: make a job at certain times: a cron expression, ``every(...)``, ``cron(...)`` or a timedelta.
+        expose: let people name the task in schedules that they write as rows; never by default.
         expires: seconds or timedelta from the enqueueing on, after which the job is cancelled unless it has begun.
         durability: ``"outbox"`` (default), ``"commit"`` or ``"now"``.
         atomic: run in one transaction with the job's own end: effects in its database happen exactly once.

@@ -118,7 +118,11 @@ class Job(models.Model):
 
 
 class Schedule(models.Model):
-    """A task that makes jobs by itself, by a rule in the code, and the last of its times that was taken up."""
+    """A task that makes jobs by itself, and the last of its times that was taken up.
+
+    Its rule stands in the code, where the name is empty, or is the row's own; the fields from ``name`` on
+    are for these.
+    """
 
     id = models.BigAutoField(primary_key=True)
     backend = models.CharField(_("backend"), max_length=100)
@@ -126,16 +130,24 @@ class Schedule(models.Model):
     rule = models.CharField(_("rule"), max_length=200)
     last_slot = models.DateTimeField(_("last time"))
     is_paused = models.BooleanField(_("paused"), default=False)
+    name = models.CharField(_("name"), max_length=100, blank=True, default="")
+    zone = models.CharField(_("time zone"), max_length=100, blank=True, default="")
+    missed = models.CharField(_("missed times"), max_length=10, default="latest")
+    args = models.JSONField(_("arguments"), default=list, blank=True)
+    kwargs = models.JSONField(_("arguments by name"), default=dict, blank=True)
+    # Empty and null: the task's own.
+    queue = models.CharField(_("queue"), max_length=100, blank=True, default="")
+    priority = models.SmallIntegerField(_("priority"), null=True, blank=True)
 
     class Meta:
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
         ordering = ["task", "rule"]
-        default_permissions = ("view",)
-        constraints = [models.UniqueConstraint(fields=["backend", "task", "rule"], name="backie_schedule_once")]
+        permissions = [("run_schedule", _("Can pause, resume and run schedules"))]
+        constraints = [models.UniqueConstraint(fields=["backend", "task", "rule", "name"], name="backie_schedule_once")]
 
     def __str__(self) -> str:
-        return f"{self.task} {self.rule}"
+        return self.name or f"{self.task} {self.rule}"
 
 
 class Pause(models.Model):

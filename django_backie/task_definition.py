@@ -87,6 +87,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     on_failure: Hook | None = None
     on_exhausted: Hook | None = None
     schedule: Schedule | None = None
+    expose: bool = False  # Whether people may name the task in schedules that they write.
     database: str | None = None
     task_name: str | None = None
     native: bool = False  # Made by our own decorator, whose jobs are retried by default.

@@ -148,6 +148,9 @@ def refuse_functions(where: str, options: Mapping[str, Any]) -> None:
     if "schedule" in options:
         msg = f"{where}: a call has no schedule; set it on the task"
         raise InvalidOption(msg)
+    if "expose" in options:
+        msg = f"{where}: a call is not exposed; set expose on the task"
+        raise InvalidOption(msg)
     for name in _FUNCTIONS:
         if is_function(name, options.get(name)):
             msg = f"{where}: a function does not travel with a job; set {name} on the task, not by using()"

@@ -127,4 +127,4 @@ def row_of(task: Task[..., Any], backend: RedisBackend, now: float) -> Any:
 def rows_of(task: Task[..., Any], backend: RedisBackend) -> Any:
     """Return the rows of a task, one for each rule that it has ever had, as a queryset."""
     rows = apps.get_model("django_backie", "Schedule")._default_manager.using(database_of(task, backend))
-    return rows.filter(backend=backend.alias, task=task.job_name)
+    return rows.filter(backend=backend.alias, task=task.job_name, name="")

@@ -32,7 +32,7 @@ LAYERS: list[list[set[str]]] = [
     [{"control"}],
     [{"backend"}],
     [{"aliases"}],
-    [{"hooks"}, {"limits"}, {"timetables"}, {"pauses"}],
+    [{"hooks"}, {"limits"}, {"timetables"}, {"schedule_rows"}, {"pauses"}],
     [{"worker"}, {"duties"}],
     [{"progress_page"}, {"queues"}, {"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],
     [{"task_pauses"}],

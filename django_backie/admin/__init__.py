@@ -5,5 +5,6 @@ from django.apps import apps
 if apps.models_ready and all(map(apps.is_installed, ("django.contrib.admin", "django_backie"))):
     from .jobs import JobAdmin
     from .pauses import PauseAdmin
+    from .schedules import ScheduleAdmin
 
-    __all__ = ["JobAdmin", "PauseAdmin"]
+    __all__ = ["JobAdmin", "PauseAdmin", "ScheduleAdmin"]

@@ -26,7 +26,10 @@ def record(request: HttpRequest, jobs: Sequence[Job], verb: str, message: str) -
 
 
 def record_pause(request: HttpRequest, kind: str, name: str, verb: str) -> None:
-    """Write a line that the user did ``verb`` to a ``"queue"`` or a ``"task"``; Django itself makes the log entry."""
+    """Write a line that the user did ``verb`` to a ``"queue"``, a ``"task"`` or a ``"schedule"``.
+
+    Django itself makes the log entry.
+    """
     user: Any = request.user
     extra = {kind: name, "action": verb, "user": user.get_username()}
     logger.info("%s of %s %s by %s", verb, kind, name, extra["user"], extra=extra)

@@ -76,6 +76,7 @@ class TaskOptions(CommonOptions, total=False):
     backoff: float | Sequence[float] | BackoffFunction
     expires: float | timedelta
     schedule: str | timedelta | Schedule
+    expose: bool
 
 
 class UsingOptions(CommonOptions, total=False):
@@ -208,6 +209,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "fair_weight": (is_weight, f"must be a whole number from 1 to {HEAVIEST}, or a function of the arguments"),
     "durability": (lambda v: v in DURABILITIES, f"must be one of {', '.join(map(repr, DURABILITIES))}"),
+    "expose": (lambda v: isinstance(v, bool), "must be True or False"),
     "atomic": (lambda v: isinstance(v, bool), "must be True or False"),
     "coalesce": (
         lambda v: isinstance(v, bool) or (_are_names(v) and len(v) > 0),

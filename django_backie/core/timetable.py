@@ -7,6 +7,7 @@ more often, goes by the hours that pass.
 
 from __future__ import annotations
 
+import re
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,6 +37,10 @@ ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+# "every 5 minutes", "every 90 s", and what str(Every) writes: "every 1 day, 0:05:00".
+_UNITS = {"s": 1, "second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800}
+_INTERVAL = re.compile(r"every (?:(\d+(?:\.\d+)?) )?(s|(?:second|minute|hour|day|week)s?)", re.ASCII)
+_LENGTH = re.compile(r"every (?:(\d+) days?, )?(\d+):(\d\d):(\d\d(?:\.\d+)?)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,14 @@ class Schedule:
         return newest[0], [] if is_late else newest[:1]
 
 
+def _length(text: str, seconds: float) -> float:
+    # More than a timedelta can hold is an OverflowError there.
+    if seconds > TEN_YEARS:
+        msg = f"the interval {text!r} is longer than ten years"
+        raise InvalidOption(msg)
+    return seconds
+
+
 def _since(slots: Iterator[float], after: float, most: int) -> list[float]:
     found = []
     for slot in islice(slots, most):
@@ -196,6 +209,33 @@ def every(
         msg = f"every() takes an interval of a second to ten years, not of {length} s"
         raise InvalidOption(msg)
     return _checked(Schedule(Every(length), missed, jitter, overlap))
+
+
+def read(text: str, *, zone: str = "", missed: Missed = "latest") -> Schedule:
+    """Return the schedule that people wrote as text: a cron expression, or ``every 5 minutes``.
+
+    Args:
+        zone: on whose clock a cron expression is; an interval has none.
+
+    Raises:
+        InvalidOption: it cannot be read, or never comes; says what is wrong.
+    """
+    plain = " ".join(text.split())
+    if len(plain) > LONGEST_EXPRESSION or not plain.startswith("every"):
+        return cron(text, zone=zone, missed=missed)
+    if zone:
+        msg = f"{text!r} has no time zone, its times are whole intervals since 1970 in UTC; leave {zone!r} out"
+        raise InvalidOption(msg)
+    if found := _INTERVAL.fullmatch(plain):
+        number, unit = found.groups()
+        return every(
+            seconds=_length(text, float(number or 1) * _UNITS[unit if unit == "s" else unit.rstrip("s")]), missed=missed
+        )
+    if found := _LENGTH.fullmatch(plain):
+        days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+        return every(seconds=_length(text, days * 86_400 + hours * 3600 + minutes * 60 + seconds), missed=missed)
+    msg = f"the interval {text!r} cannot be read; write it as 'every 5 minutes' or 'every 90 s'"
+    raise InvalidOption(msg)
 
 
 def schedule_of(value: object) -> Schedule:

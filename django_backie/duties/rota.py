@@ -16,6 +16,7 @@ from .reconcile import Reconcile
 from .recover import Recover
 from .relay import Relay
 from .release import Release
+from .schedule_rows import ScheduleRows
 from .schedules import Schedules
 
 logger = logging.getLogger("django_backie.duties")
@@ -38,4 +39,4 @@ def duties_of(backend: RedisBackend, clock: Clock = SYSTEM) -> list[Duty]:
     if not backend.config.mirrored:
         return [Recover(backend.broker), Reconcile(backend, clock)]
     duties: list[Duty] = [Recover(backend.broker), Mirror(backend), Relay(backend, clock), Reconcile(backend, clock)]
-    return [*duties, Schedules(backend, clock), Release(backend), Prune(backend, clock)]
+    return [*duties, Schedules(backend, clock), ScheduleRows(backend, clock), Release(backend), Prune(backend, clock)]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_backie.core.timetable import MOST_MISSED, Cron, Every, Schedule, cron, every, schedule_of
+from django_backie.core.timetable import MOST_MISSED, Cron, Every, Schedule, cron, every, read, schedule_of
 from django_backie.exceptions import InvalidOption
 
 BERLIN = "Europe/Berlin"
@@ -260,3 +260,60 @@ def test_the_short_forms_mean_the_same() -> None:
     assert schedule_of(timedelta(minutes=5)) == every(minutes=5)
     assert schedule_of(every(hours=1)) == every(hours=1)
     assert (str(cron("0 3 * * *", zone=BERLIN)), str(every(minutes=90))) == ("0 3 * * * Europe/Berlin", "every 1:30:00")
+
+
+# As people write it.
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("every 5 minutes", 300),
+        ("every minute", 60),
+        ("every 90 s", 90),
+        ("every 1.5 hours", 5400),
+        ("every  2   days", 172_800),
+        ("every week", 604_800),
+        ("every 0:05:00", 300),
+        ("every 1 day, 0:00:01", 86_401),
+    ],
+)
+def test_an_interval_is_read_as_people_write_it(text: str, seconds: float) -> None:
+    assert read(text) == every(seconds=seconds)
+
+
+@given(st.floats(min_value=1, max_value=10 * 366 * 86_400 - 1))
+def test_an_interval_is_read_as_it_is_shown(seconds: float) -> None:
+    shown_as = every(seconds=seconds)
+    assert str(read(str(shown_as))) == str(shown_as)
+    assert read(str(shown_as)) == shown_as
+
+
+def test_a_cron_expression_is_read_with_its_zone() -> None:
+    assert read("0  3 * * *", zone=BERLIN, missed="all") == cron("0 3 * * *", zone=BERLIN, missed="all")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "every",
+        "every -5 minutes",
+        "every 5 fortnights",
+        "every 0 s",
+        "every 0:00:00",
+        "every \u0665 minutes",
+        "every 99999999999999999999 weeks",
+        "every 9999999999999999999 days, 0:00:00",
+        "every 5 ss",
+        "0 3 * *",
+    ],
+)
+def test_text_that_is_no_schedule_is_refused(text: str) -> None:
+    with pytest.raises(InvalidOption):
+        read(text)
+
+
+def test_an_interval_with_a_zone_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="leave 'Europe/Berlin' out"):
+        read("every 5 minutes", zone=BERLIN)

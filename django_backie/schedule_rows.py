@@ -1,0 +1,121 @@
+"""Schedules that people write as rows: the name of an exposed task, a rule as text, arguments of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+
+from . import registry
+from .backend import RedisBackend
+from .calls import Call, named_arguments
+from .clock import SYSTEM, Clock
+from .core.timetable import Missed, Schedule, read
+from .exceptions import InvalidArguments, InvalidOption
+from .moments import moment
+from .task_definition import Task
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a row means: the task as its jobs have it, when, and with which arguments."""
+
+    task: Task[..., Any]
+    schedule: Schedule
+    call: Call
+
+
+def write(
+    name: str,
+    backend: RedisBackend,
+    *,
+    task: str,
+    rule: str,
+    args: Sequence[Any] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    queue: str = "",
+    priority: int | None = None,
+    zone: str = "",
+    missed: Missed = "latest",
+    clock: Clock = SYSTEM,
+) -> Any:
+    """Write a schedule under a name, or change the one of this name, which then begins anew; return its row.
+
+    Args:
+        task: the name of a task with ``expose=True``.
+        rule: a cron expression, or an interval such as ``every 5 minutes``.
+        queue, priority: of the jobs; by default the task's.
+
+    Raises:
+        UnknownTask: no task has this name.
+        InvalidOption: the task is not exposed, the rule cannot be read.
+        InvalidArguments: they do not fit the task, or are no JSON.
+    """
+    if not name or len(name) > 100:
+        msg = f"a schedule has a name of 1 to 100 characters, not {name!r}"
+        raise InvalidOption(msg)
+    row = rows(backend).filter(name=name).first() or rows(backend).model(backend=backend.alias, name=name)
+    row.task, row.rule, row.zone, row.missed = task, " ".join(rule.split()), zone, missed
+    row.args, row.kwargs = list(args), dict(kwargs or {})
+    row.queue, row.priority = queue, priority
+    row.last_slot = moment(clock.now())
+    plan_of(row, backend)
+    row.save(using=database_of(backend))
+    return row
+
+
+def plan_of(row: Any, backend: RedisBackend) -> Plan:
+    """Return what a row means.
+
+    Raises:
+        UnknownTask, InvalidOption, InvalidArguments: see ``write``; the row is broken.
+    """
+    task = registry.get(row.task)
+    _refuse_task(task, backend)
+    _refuse_arguments(task, row.args, row.kwargs)
+    schedule = read(row.rule, zone=row.zone, missed=row.missed)
+    database = database_of(backend)
+    queue = row.queue or None
+    return Plan(
+        task.using(queue_name=queue, priority=row.priority, database=database, durability="outbox"),
+        schedule,
+        (tuple(row.args), dict(row.kwargs)),
+    )
+
+
+def rows(backend: RedisBackend) -> Any:
+    """Return the rows that people wrote for a backend, as a queryset."""
+    found = apps.get_model("django_backie", "Schedule")._default_manager.using(database_of(backend))
+    return found.filter(backend=backend.alias).exclude(name="")
+
+
+def database_of(backend: RedisBackend) -> str:
+    """Return the alias whose table has the rows of a backend."""
+    return backend.config.databases[0]
+
+
+def _refuse_task(task: Any, backend: RedisBackend) -> None:
+    if not getattr(task, "expose", False):
+        msg = f"the task {task.job_name!r} is not exposed to rows; set expose=True on it"
+        raise InvalidOption(msg)
+    if task.backend != backend.alias:
+        msg = f"the task {task.job_name!r} is of {task.backend!r}, the schedule of {backend.alias!r}"
+        raise InvalidOption(msg)
+    if task.database not in {None, database_of(backend)}:
+        msg = f"the jobs of {task.job_name!r} are in {task.database!r}, rows of schedules in {database_of(backend)!r}"
+        raise InvalidOption(msg)
+
+
+def _refuse_arguments(task: Task[..., Any], args: Any, kwargs: Any) -> None:
+    if not isinstance(args, list) or not isinstance(kwargs, dict):
+        msg = f"{task.job_name}: arguments are a list, and an object of those by name, not {args!r} and {kwargs!r}"
+        raise InvalidArguments(msg)
+    try:
+        json.dumps([args, kwargs], allow_nan=False)
+    except (TypeError, ValueError) as error:
+        msg = f"{task.job_name}: the arguments of a schedule must be JSON: {error}"
+        raise InvalidArguments(msg) from error
+    named_arguments(task, args, kwargs)

@@ -1,0 +1,201 @@
+"""Schedules in the admin: those of the code to look at, those of people to write, for exposed tasks only."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+
+from django_backie import compat, registry, schedule_rows, task, timetables
+from django_backie.models import Job, Schedule
+from tests.app.exposed import hidden, report, tidy
+
+from .support import text_of
+
+SCHEDULES = "/admin/django_backie/schedule/"
+ADD = f"{SCHEDULES}add/"
+BLANK = {
+    "backend": "default",
+    "name": "nightly",
+    "task": report.job_name,
+    "rule": "0 3 * * *",
+    "zone": "",
+    "missed": "latest",
+    "args": '["eu"]',
+    "kwargs": "{}",
+    "queue": "",
+    "priority": "",
+}
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+
+@pytest.fixture(autouse=True)
+def own_redis(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep to a namespace of the test's own, and to a copy of the registry."""
+    monkeypatch.setattr(registry, "_tasks", {**registry._tasks})
+
+
+def write(name: str = "nightly", **values: Any) -> Schedule:
+    wanted = {"task": report.job_name, "rule": "0 3 * * *", "args": ["eu"], **values}
+    row: Schedule = schedule_rows.write(name, compat.get_backend("default"), **wanted)
+    return row
+
+
+def act(client: Any, action: str, *rows: Schedule) -> Any:
+    data = {"action": action, "_selected_action": [row.pk for row in rows], "index": "0"}
+    return client.post(SCHEDULES, data, follow=True)
+
+
+def coded() -> Schedule:
+    """Return the row of a schedule that stands in the code."""
+    row: Schedule = timetables.row_of(task(schedule="@daily")(tidy), compat.get_backend("default"), 0.0)
+    return row
+
+
+def test_a_schedule_is_written_in_the_admin(root, caplog):
+    with caplog.at_level(logging.INFO, "django_backie.admin"):
+        text_of(root.post(ADD, BLANK, follow=True))
+
+    row = Schedule.objects.get(name="nightly")
+    assert (row.task, row.rule, row.args, row.kwargs) == (report.job_name, "0 3 * * *", ["eu"], {})
+    assert "add of schedule nightly by root" in caplog.text
+    assert LogEntry.objects.get().is_addition()
+
+
+def test_the_list_tells_the_next_times_and_who_is_broken(root):
+    write()
+    write("interval", rule="every 5 minutes")
+    Schedule.objects.filter(pk=write("lost").pk).update(task="gone.task")
+
+    text = text_of(root.get(SCHEDULES))
+    assert "03:00:00" in text or "3:00" in text
+    assert "every 5 minutes" in text
+    assert "broken: no task is registered as &#x27;gone.task&#x27;" in text
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("task", hidden.job_name, "Select a valid choice"),
+        ("task", "gone.task", "Select a valid choice"),
+        ("rule", "61 * * * *", "61"),
+        ("rule", "every blue moon", "cannot be read"),
+        ("zone", "Mars/Olympus", "Mars/Olympus"),
+        ("args", '["eu", 1, 2, 3]', "too many"),
+        ("args", '{"a": 1}', "arguments are a list"),
+        ("kwargs", '{"planet": 1}', "planet"),
+        ("args", "[", "Enter a valid JSON"),
+        ("name", "", "required"),
+        ("missed", "never", "Select a valid choice"),
+        ("priority", "300", "300"),
+    ],
+)
+def test_what_could_not_run_is_not_saved(root, field, value, words):
+    response = root.post(ADD, {**BLANK, field: value})
+
+    assert words in text_of(response)
+    assert not Schedule.objects.exclude(name="").exists()
+
+
+def test_a_name_is_given_once(root):
+    write()
+    assert "with this name already" in text_of(root.post(ADD, {**BLANK, "rule": "0 4 * * *"}))
+
+
+def test_a_changed_rule_begins_anew_and_other_changes_do_not(root):
+    row = write()
+    Schedule.objects.filter(pk=row.pk).update(last_slot="2020-01-01T00:00Z")
+    change = f"{SCHEDULES}{row.pk}/change/"
+
+    root.post(change, {**BLANK, "args": '["us"]'})
+    row.refresh_from_db()
+    assert (row.args, row.last_slot.year) == (["us"], 2020)
+    root.post(change, {**BLANK, "rule": "0 4 * * *"})
+    row.refresh_from_db()
+    assert (row.rule, row.last_slot.year > 2020) == ("0 4 * * *", True)
+
+
+def test_schedules_are_paused_resumed_and_run(root):
+    row, other = write(), coded()
+
+    act(root, "pause_schedules", row, other)
+    assert set(Schedule.objects.values_list("is_paused", flat=True)) == {True}
+    act(root, "resume_schedules", row, other)
+    assert set(Schedule.objects.values_list("is_paused", flat=True)) == {False}
+    assert "2 jobs are made" in text_of(act(root, "run_schedules", row, other))
+    assert sorted(Job.objects.values_list("task", flat=True)) == sorted([report.job_name, other.task])
+    assert Job.objects.get(task=report.job_name).arguments == {"region": "eu"}
+
+
+def test_who_is_broken_is_not_run_and_says_why(root):
+    row = write()
+    Schedule.objects.update(task="gone.task")
+
+    assert "no task is registered as" in text_of(act(root, "run_schedules", row))
+    assert not Job.objects.exists()
+
+
+def test_what_stands_in_the_code_is_neither_changed_nor_deleted(root):
+    row = coded()
+
+    assert root.post(f"{SCHEDULES}{row.pk}/change/", BLANK).status_code == 403
+    assert root.post(f"{SCHEDULES}{row.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert "delete_selected" not in text_of(root.get(SCHEDULES))
+
+
+def test_a_row_is_deleted(root):
+    row = write()
+    root.post(f"{SCHEDULES}{row.pk}/delete/", {"post": "yes"})
+
+    assert not Schedule.objects.exists()
+
+
+def test_each_right_stands_by_itself(client, django_user_model):
+    row = write()
+    user = django_user_model.objects.create_user("ann", is_staff=True)
+    client.force_login(user)
+    assert client.get(SCHEDULES).status_code == 403
+
+    def may(codename: str) -> None:
+        user.user_permissions.add(Permission.objects.get(codename=codename))
+
+    may("view_schedule")
+    assert client.get(SCHEDULES).status_code == 200
+    assert client.post(ADD, BLANK).status_code == 403
+    act(client, "pause_schedules", row)
+    assert not Schedule.objects.get().is_paused
+    may("run_schedule")
+    act(client, "pause_schedules", row)
+    assert Schedule.objects.get().is_paused
+    assert client.post(f"{SCHEDULES}{row.pk}/change/", BLANK).status_code == 403
+    assert client.post(f"{SCHEDULES}{row.pk}/delete/", {"post": "yes"}).status_code == 403
+    may("add_schedule")
+    assert client.post(ADD, {**BLANK, "name": "another"}).status_code == 302
+
+
+def test_nothing_happens_by_a_link(root):
+    row = write()
+    root.get(SCHEDULES, {"action": "pause_schedules", "_selected_action": row.pk})
+
+    assert not Schedule.objects.get().is_paused
+
+
+def test_what_people_write_is_text(root):
+    evil = "<img src=x onerror=alert(1)>"
+    row = write(evil, args=[evil])
+    Schedule.objects.filter(pk=write("other").pk).update(task=evil, rule=evil, zone=evil)
+
+    for address in (SCHEDULES, f"{SCHEDULES}{row.pk}/change/"):
+        assert "<img src=x" not in root.get(address).content.decode()
+
+
+def test_the_tasks_of_the_form_are_those_that_are_exposed(root):
+    text = text_of(root.get(ADD))
+
+    assert report.job_name in text
+    assert hidden.job_name not in text
+    assert registry.get(hidden.job_name)

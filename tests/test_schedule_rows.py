@@ -1,0 +1,235 @@
+"""Schedules that people write as rows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+from django_backie import registry, schedule_rows, task
+from django_backie.duties.rota import duties_of
+from django_backie.duties.schedule_rows import ScheduleRows
+from django_backie.exceptions import InvalidArguments, InvalidOption, UnknownTask
+from django_backie.models import Job
+from django_backie.models import Schedule as Row
+from tests.app.tasks import add, echo
+from tests.helpers import StandingClock
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+ADD = "tests.app.tasks.add"
+
+
+class Clock(StandingClock):
+    """Stands at noon until it is moved."""
+
+    time = NOON.timestamp()
+
+    def forward(self, **values: float) -> None:
+        self.time += timedelta(**values).total_seconds()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(autouse=True)
+def tasks(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return the registry, which has one exposed task and one that is not."""
+    found: dict[str, Any] = {}
+    monkeypatch.setattr(registry, "_tasks", found)
+    task(expose=True)(add.func)
+    task(echo.func)
+    return found
+
+
+@pytest.fixture
+def write(backend: Any, clock: Clock) -> Any:
+    def written(name: str = "sums", **values: Any) -> Any:
+        given = {"task": ADD, "rule": "every 5 minutes", "args": [1, 2], "clock": clock}
+        return schedule_rows.write(name, backend, **{**given, **values})
+
+    return written
+
+
+def made() -> list[tuple[str, Any]]:
+    """Return the times and the arguments of the jobs that were made."""
+    keys = sorted((str(job.pk).replace("-", "")[:12], list(job.arguments.values())) for job in Job.objects.all())
+    return [(datetime.fromtimestamp(int(slot, 16) / 1000, UTC).strftime("%H:%M"), args) for slot, args in keys]
+
+
+def test_a_row_makes_a_job_with_its_arguments_at_each_slot_once(backend: Any, clock: Clock, write: Any) -> None:
+    write(queue="nightly", priority=7)
+    duty = ScheduleRows(backend, clock)
+    for _ in range(22):
+        clock.forward(seconds=30)
+        duty.tick()
+
+    assert [time for time, _ in made()] == ["12:05", "12:10"]
+    assert {(job.queue, job.priority, job.task) for job in Job.objects.all()} == {("nightly", 7, ADD)}
+    assert [args for _, args in made()] == [[1, 2], [1, 2]]
+
+
+def test_two_rows_may_name_one_task_by_the_same_rule(backend: Any, clock: Clock, write: Any) -> None:
+    write("one", args=[1, 1])
+    write("two", args=[2, 2])
+    clock.forward(minutes=5)
+    ScheduleRows(backend, clock).tick()
+
+    assert sorted(made()) == [("12:05", [1, 1]), ("12:05", [2, 2])]
+
+
+def test_two_workers_make_one_job_of_a_slot(backend: Any, clock: Clock, write: Any) -> None:
+    write()
+    duties = [ScheduleRows(backend, clock) for _ in range(2)]
+    for duty in duties:
+        duty.tick()
+    clock.forward(seconds=299)
+    for duty in duties:
+        duty.tick()
+    clock.forward(seconds=1)
+    # Both have read the row as it was.
+    duties[0].tick()
+    duties[1].tick()
+
+    assert len(made()) == 1
+
+
+def test_a_row_that_is_deleted_makes_no_job_within_five_seconds(backend: Any, clock: Clock, write: Any) -> None:
+    row = write(rule="every 10 s")
+    duty = ScheduleRows(backend, clock)
+    duty.tick()
+    row.delete()
+    clock.forward(seconds=10)
+    duty.tick()
+
+    assert made() == []
+
+
+def test_a_row_deleted_since_it_was_read_makes_no_job(backend: Any, clock: Clock, write: Any) -> None:
+    row = write(rule="every 2 s")
+    duty = ScheduleRows(backend, clock)
+    duty.tick()
+    row.delete()
+    clock.forward(seconds=2)
+    duty.tick()
+
+    assert made() == []
+
+
+def test_a_paused_row_makes_no_job(backend: Any, clock: Clock, write: Any) -> None:
+    write()
+    Row.objects.update(is_paused=True)
+    clock.forward(minutes=5)
+    ScheduleRows(backend, clock).tick()
+
+    assert made() == []
+
+
+def test_a_row_that_is_written_again_begins_anew(backend: Any, clock: Clock, write: Any) -> None:
+    write()
+    clock.forward(minutes=7)
+    write(rule="every 6 minutes", args=[3, 4])
+    duty = ScheduleRows(backend, clock)
+    duty.tick()
+    assert made() == []
+
+    clock.forward(minutes=5)
+    duty.tick()
+    assert (made(), Row.objects.count()) == ([("12:12", [3, 4])], 1)
+
+
+def test_between_slots_the_rows_are_read_every_five_seconds(
+    backend: Any, clock: Clock, write: Any, django_assert_num_queries: Any
+) -> None:
+    write()
+    duty = ScheduleRows(backend, clock)
+    duty.tick()
+    with django_assert_num_queries(0):
+        clock.forward(seconds=4)
+        duty.tick()
+    with django_assert_num_queries(1):
+        clock.forward(seconds=1)
+        duty.tick()
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"task": "gone"}, UnknownTask, "no task is registered as 'gone'"),
+        ({"task": "tests.app.tasks.echo"}, InvalidOption, "not exposed to rows; set expose=True"),
+        ({"rule": "every 5 fortnights"}, InvalidOption, "every 5 minutes"),
+        ({"rule": "0 3 * *"}, InvalidOption, "4 fields, not 5"),
+        ({"args": [1]}, InvalidArguments, "missing"),
+        ({"args": [1, {3}]}, InvalidArguments, "must be JSON"),
+        ({"args": [1, float("nan")]}, InvalidArguments, "must be JSON"),
+        ({"missed": "never"}, InvalidOption, "missed is 'never'"),
+        ({"name": ""}, InvalidOption, "a name of 1 to 100"),
+    ],
+)
+def test_what_could_not_run_is_not_saved(write: Any, values: Any, error: Any, message: str) -> None:
+    with pytest.raises(error, match=message):
+        write(**values)
+    assert not Row.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "change", [{"task": "gone"}, {"rule": "nonsense"}, {"args": [1]}, {"args": 5}, {"zone": "X/Y"}]
+)
+def test_a_broken_row_is_said_once_and_stops_no_other(
+    backend: Any, clock: Clock, write: Any, caplog: pytest.LogCaptureFixture, change: dict[str, Any]
+) -> None:
+    write("broken")
+    write("whole")
+    Row.objects.filter(name="broken").update(**change)
+    duty = ScheduleRows(backend, clock)
+    for _ in range(5):
+        clock.forward(minutes=1)
+        duty.tick()
+
+    assert [time for time, _ in made()] == ["12:05"]
+    assert caplog.text.count("the schedule 'broken' is broken and left out") == 1
+
+
+def test_a_task_that_is_not_exposed_any_more_is_not_run(
+    backend: Any, clock: Clock, write: Any, tasks: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    write()
+    tasks.clear()
+    task(add.func)
+    clock.forward(minutes=5)
+    ScheduleRows(backend, clock).tick()
+
+    assert made() == []
+    assert "not exposed" in caplog.text
+
+
+def test_a_call_cannot_be_exposed() -> None:
+    with pytest.raises(InvalidOption, match="set expose on the task"):
+        echo.using(expose=True)  # type: ignore[call-arg]
+
+
+def test_only_true_and_false_expose_a_task() -> None:
+    with pytest.raises(InvalidOption, match="expose is 'yes', it must be True or False"):
+        task(expose="yes")(echo.func)  # type: ignore[call-overload]
+
+
+def test_the_duty_is_among_those_of_a_backend_with_a_table(backend: Any) -> None:
+    assert "schedule_rows" in [duty.name for duty in duties_of(backend)]
+
+
+def test_the_migration_goes_back_and_keeps_the_schedules_of_the_code(write: Any) -> None:
+    write()
+    Row.objects.create(backend="default", task=ADD, rule="@daily", last_slot=NOON)
+    try:
+        MigrationExecutor(connections["default"]).migrate([("django_backie", "0006_pause")])
+    finally:
+        executor = MigrationExecutor(connections["default"])
+        executor.migrate(executor.loader.graph.leaf_nodes())
+
+    assert [(row.rule, row.name) for row in Row.objects.all()] == [("@daily", "")]

@@ -70,7 +70,9 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Row
         fields = ("backend", "name", "task", "rule", "zone", "missed", "args", "kwargs", "queue", "priority")
+        widgets = {name: forms.Textarea(attrs={"rows": 2}) for name in ("args", "kwargs")}
         help_texts = {
+            "task": gettext_lazy("Only tasks that their authors have exposed, with expose=True."),
             "rule": gettext_lazy("A cron expression of five fields, or an interval such as “every 5 minutes”."),
             "zone": gettext_lazy("On whose clock a cron expression is; empty: the project's."),
             "queue": gettext_lazy("Empty: the task's own."),

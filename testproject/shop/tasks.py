@@ -99,9 +99,12 @@ def sync_legacy_stock(sku: str) -> None:
         raise LegacyStockError(f"the stock machine does not know {sku!r}; it answered '?REDO FROM START'")
 
 
-@task(queue_name="reports", takes_context=True, unique=Unique(by=()))
+@task(queue_name="reports", takes_context=True, unique=Unique(by=()), expose=True)
 def count_sales(context: TaskContext) -> dict[str, int]:
-    """Count what was sold, and say how far the counting is; who asks meanwhile sees the same counting."""
+    """Count what was sold, and say how far the counting is; who asks meanwhile sees the same counting.
+
+    The people of the shop may have it done at times of their own, in the admin.
+    """
     orders = Order.objects.order_by()
     sold: Counter[str] = Counter()
     skus = orders.values_list("sku", flat=True)

@@ -107,15 +107,13 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
             return found
         row = Row(**{**found, "backend": found.get("backend", self.instance.backend)})
         try:
-            plan = schedule_rows.plan_of(row, backend_of(row))
+            schedule_rows.plan_of(row, backend_of(row))
         except InvalidArguments as error:
             self.add_error("args", str(error))
         except UnknownTask as error:
             self.add_error("task", str(error))
         except (BackieError, compat.InvalidTask) as error:
             self.add_error("rule", str(error))
-        else:
-            found["queue"] = "" if found["queue"] == plan.task.queue_name else found["queue"]
         if schedule_rows.rows(backend_of(row)).filter(name=row.name).exclude(pk=self.instance.pk).exists():
             self.add_error("name", _("There is a schedule with this name already."))
         return found

@@ -66,6 +66,14 @@ def test_a_schedule_is_written_in_the_admin(root, caplog):
     assert LogEntry.objects.get().is_addition()
 
 
+def test_a_schedule_may_have_a_queue_and_a_priority_of_its_own(root):
+    text_of(root.post(ADD, {**BLANK, "queue": "mail", "priority": "7", "kwargs": '{"month": 2}'}, follow=True))
+    act(root, "run_schedules", Schedule.objects.get())
+
+    job = Job.objects.get()
+    assert (job.queue, job.priority, job.arguments) == ("mail", 7, {"region": "eu", "month": 2})
+
+
 def test_the_list_tells_the_next_times_and_who_is_broken(root):
     write()
     write("interval", rule="every 5 minutes")

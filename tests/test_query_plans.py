@@ -74,7 +74,8 @@ def test_parked_jobs_are_found_by_their_state(plans_of: Any) -> None:
 
 def test_what_ended_long_ago_is_found_by_its_end(plans_of: Any) -> None:
     found = plans_of(pruning(timedelta(minutes=30)).tick)
-    assert indexes_of(found) == {"backie_job_finished"} | SETTLED, found
+    # Of a state that hardly any job has, the server's sample of the table decides between two that are as good.
+    assert {"backie_job_finished"} | SETTLED <= indexes_of(found) <= BY_STATE | SETTLED, found
 
 
 def test_no_sweep_reads_the_whole_table_where_there_is_nothing_to_do(plans_of: Any) -> None:

@@ -92,16 +92,18 @@ class Campaign:
         setup = self._setup(database, servers.master)
         self._say(head(setup))
         _prepare(database, layout)
-        workers, producer = self._programs(directory)
-        stack.callback(workers.end)
-        stack.callback(producer.end)
+        workers, producer, operator = self._programs(directory)
+        for programs in (workers, producer, operator):
+            stack.callback(programs.end)
         workers.start()
         _wait_for_workers(servers.master, self._wishes.workers)
         producer.start()
+        operator.start()
         stage = Stage(servers, database, workers.programs, producer.programs[0])
         struck = self._storm(stage)
         producer.end()
         heal(stage)
+        operator.stop(STOP)
         self._say(f"{self._wishes.seconds:5.0f} s   no more faults; waiting until all work is done, up to {QUIET:g} s")
         quiet_after = _wait(lambda: _is_done(database), QUIET)
         facts = _facts(database, layout, servers.master, workers, outages(struck, self._wishes.workers))
@@ -117,12 +119,17 @@ class Campaign:
         names = tuple(fault.name for fault in wishes.faults)
         return Setup(wishes.seed, wishes.seconds, names, database.vendor, server.version(), wishes.workers, LEASE)
 
-    def _programs(self, directory: Path) -> tuple[Keeper, Keeper]:
+    def _programs(self, directory: Path) -> tuple[Keeper, Keeper, Keeper]:
         command = ["-m", "django", "runworker", *WORKER_OPTIONS]
         workers = [Program(f"worker-{n}", command, directory) for n in range(self._wishes.workers)]
         rate = RATE / PRODUCERS
         producer = ["-m", "django_backie.chaos.producer", str(self._wishes.seed), str(PRODUCERS), str(rate)]
-        return Keeper(workers), Keeper([Program("producer", producer, directory)])
+        operator = ["-m", "django_backie.chaos.operator", str(self._wishes.seed)]
+        return (
+            Keeper(workers),
+            Keeper([Program("producer", producer, directory)]),
+            Keeper([Program("operator", operator, directory)]),
+        )
 
     def _storm(self, stage: Stage) -> list[Struck]:
         """Do the planned faults at their times, each in a thread of its own."""

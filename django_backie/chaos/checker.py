@@ -1,35 +1,23 @@
-"""The ten invariants: one judgement for all campaigns, over frozen facts."""
+"""The invariants: one judgement for all campaigns, over frozen facts."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
-from .facts import Execution, Facts, Order, Outages, Remains, Row
-from .kinds import FAILED, KINDS, SUCCESSFUL
+from . import policies, unique_keys
+from .facts import Facts, Outages, Remains, Row
+from .kinds import CANCELLED, FAILED, KINDS, SUCCESSFUL
 from .layout import NAMESPACE
+from .view import View, Violation, leased, written_by
 
-FINAL = {SUCCESSFUL, FAILED, "CANCELLED"}
+FINAL = {SUCCESSFUL, FAILED, CANCELLED}
 CRASH_CAP = 3
-LOST = "lost"
 KILLED = "killed its worker"
 # Who has a slot of a limit, or waits for one.
 _SLOTS = tuple(f"{NAMESPACE}:{{0}}:{name}" for name in ("lj", "lw", "ls:"))
-# Seconds in which a crash reaches the database while both are there.
-MOMENT = 1.5
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One thing that should not be. ``job`` is empty where it is not about one job."""
-
-    invariant: str
-    job: str
-    expected: str
-    found: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,47 +28,6 @@ class Invariant:
     text: str
     judge: Callable[[View], Iterator[Violation]] | None = None
     absent: str = ""
-
-
-class View:
-    """The facts, looked up by job."""
-
-    def __init__(self, facts: Facts) -> None:
-        self.facts = facts
-        self.orders = {order.job: order for order in facts.orders}
-        self.rows = {row.job: row for row in facts.rows}
-
-    @cached_property
-    def executions(self) -> dict[str, list[Execution]]:
-        """Return the executions of each job."""
-        found: dict[str, list[Execution]] = defaultdict(list)
-        for execution in self.facts.executions:
-            found[execution.job].append(execution)
-        return dict(found)
-
-    @cached_property
-    def successes(self) -> Counter[str]:
-        """Return how many successful attempts the table has of each job."""
-        return Counter(ended.job for ended in self.facts.ended if ended.outcome == "succeeded")
-
-    @cached_property
-    def accepted(self) -> frozenset[tuple[str, int]]:
-        """Return job and number of the successful attempts that the table has."""
-        return frozenset((ended.job, ended.number) for ended in self.facts.ended if ended.outcome == "succeeded")
-
-    @cached_property
-    def counted(self) -> Counter[str]:
-        """Return how many attempts of each job have ended and count: one that was lost with its worker does not."""
-        return Counter(ended.job for ended in self.facts.ended if ended.outcome != LOST)
-
-    @cached_property
-    def children(self) -> Counter[str]:
-        """Return how many jobs each job has enqueued."""
-        return Counter(order.parent for order in self.facts.orders if order.parent)
-
-    def of_kind(self, *, atomic: bool) -> Iterator[Order]:
-        """Yield the orders of atomic jobs, or of the others."""
-        return (order for order in self.facts.orders if KINDS[order.kind].atomic is atomic)
 
 
 def check(facts: Facts) -> tuple[Violation, ...]:
@@ -111,7 +58,16 @@ def duplicates(facts: Facts) -> list[str]:
 
 def _is_lost(view: View, job: str) -> bool:
     row = view.rows.get(job)
-    return row is None or row.state not in FINAL or job not in view.executions
+    if row is None or row.state not in FINAL:
+        return True
+    return job not in view.executions and not _is_excused(view, row)
+
+
+def _is_excused(view: View, row: Row) -> bool:
+    """Tell whether a job was cancelled for one of the reasons that its kind allows."""
+    order = view.orders.get(row.job)
+    excuses = KINDS[order.kind].excuses if order is not None else ()
+    return row.state == CANCELLED and row.reason.startswith(excuses)
 
 
 def _i1(view: View) -> Iterator[Violation]:
@@ -122,6 +78,8 @@ def _i1(view: View) -> Iterator[Violation]:
             yield Violation("I1", order.job, f"a {order.kind} job with a row", "no row")
         elif row.state not in FINAL:
             yield Violation("I1", order.job, f"a {order.kind} job that has ended", _shown(row, runs))
+        elif _is_excused(view, row):
+            continue
         elif not runs:
             yield Violation("I1", order.job, f"a {order.kind} job that has run", _shown(row, runs))
         elif row.state != expected and not _was_killed(row):
@@ -169,17 +127,8 @@ def _is_settled_by_its_row(view: View, row: Row) -> bool:
 
 def _is_forgotten(crash: float, outages: Outages) -> bool:
     """Tell whether nobody can know of a crash: Redis lost its memory before it could be written to the database."""
-    written = _written_by(crash, outages)
+    written = written_by(crash, outages)
     return any(crash < end and start < written for start, end in outages.wipes)
-
-
-def _written_by(crash: float, outages: Outages) -> float:
-    """Return when a crash is in the database: a moment later, or a moment after the database is back."""
-    at = crash + MOMENT
-    for start, end in sorted(outages.unwritable):
-        if start < at < end + MOMENT:
-            at = end + MOMENT
-    return at
 
 
 def _i4(view: View) -> Iterator[Violation]:
@@ -194,7 +143,7 @@ def _i6(view: View) -> Iterator[Violation]:
     for name, kind in KINDS.items():
         if kind.most is None:
             continue
-        runs = [run for order in view.facts.orders if order.kind == name for run in _leased(view, order.job)]
+        runs = [run for order in view.facts.orders if order.kind == name for run in leased(view, order.job)]
         moments = sorted(
             [(run.started, 1, run.job) for run in runs] + [(run.ended or 0.0, -1, run.job) for run in runs]
         )
@@ -203,13 +152,6 @@ def _i6(view: View) -> Iterator[Violation]:
             at_once += change
             if at_once > kind.most:
                 yield Violation("I6", job, f"at most {kind.most} {name} job(s) at once", f"{at_once}")
-
-
-def _leased(view: View, job: str) -> list[Execution]:
-    """Return the runs of a job that surely had a lease all the time, for their end was accepted."""
-    runs = view.executions.get(job, [])
-    numbers = Counter(run.attempt for run in runs)
-    return [run for run in runs if run.ended and (job, run.attempt) in view.accepted and numbers[run.attempt] == 1]
 
 
 def _i7(view: View) -> Iterator[Violation]:
@@ -272,10 +214,16 @@ INVARIANTS = (
     Invariant("I2", "what is rolled back never runs", _i2),
     Invariant("I3", "attempts and crashes stay within their limits", _i3),
     Invariant("I4", "at most one completion of a job is accepted", _i4),
-    Invariant("I5", "a unique key has at most one live job", absent="no unique jobs in campaigns yet"),
+    Invariant("I5", "jobs of a unique key do not run at once, and a duplicate has a survivor", unique_keys.judge),
     Invariant("I6", "a concurrency limit holds at every instant", _i6),
     Invariant("I7", "the job table agrees with Redis 5 s after the last job", _i7),
     Invariant("I8", "nothing is left behind in Redis", _i8),
     Invariant("I9", "effects of atomic jobs have happened exactly once", _i9),
     Invariant("I10", "a batch's callback fires exactly once", absent="no batches yet"),
+    Invariant("I11", "a job does not begin after it has expired, and is not dropped before", policies.expiry),
+    Invariant("I12", "each slot of a schedule has made exactly one job", policies.slots),
+    Invariant("I13", "nothing begins in a paused queue, or of a paused task", policies.pauses),
+    Invariant(
+        "I14", "what was cancelled stays so, and what was asked to end does not begin again", policies.cancellation
+    ),
 )

@@ -8,16 +8,56 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A business row: it was committed in one transaction with its job, or not at all."""
+    """A business row: it was committed in one transaction with its job, or not at all.
+
+    ``expires``: monotonic seconds, from when on the job must not begin; 0: never.
+    """
 
     job: str
     kind: str
     parent: str = ""
+    expires: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A committed call of a unique task: the job whose handle it got, its key, and the kind of job."""
+
+    job: str
+    key: str
+    kind: str = "unique"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A queue or a task was surely paused from ``start`` to ``end``; monotonic seconds."""
+
+    name: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallingOff:
+    """How the wish to cancel a job was answered (``core.cancellation``), and when, in monotonic seconds."""
+
+    job: str
+    answer: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """A schedule: the kind of its jobs, its interval and the last slot that was taken up; seconds since 1970."""
+
+    kind: str
+    every: float
+    last: float
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What the job table says of a job."""
+    """What the job table says of a job. ``finished``: monotonic seconds; None: it has not ended."""
 
     job: str
     state: str
@@ -26,6 +66,7 @@ class Row:
     attempt: int = 1
     max_attempts: int = 1
     crashes: int = 0
+    finished: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +115,10 @@ class Facts:
     """Everything after a campaign. ``quiet`` is Redis 5 s after the last job, ``over`` after the workers' stop."""
 
     orders: tuple[Order, ...] = ()
+    calls: tuple[Call, ...] = ()
+    pauses: tuple[Pause, ...] = ()
+    callings_off: tuple[CallingOff, ...] = ()
+    timetables: tuple[Timetable, ...] = ()
     rows: tuple[Row, ...] = ()
     ended: tuple[Ended, ...] = ()
     executions: tuple[Execution, ...] = ()

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import functools
 import re
+import time
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from ..broker import keys as key_names
 from ..broker.redis import RedisBroker
 from ..core.states import FINAL
-from . import executions, tables
+from . import executions, operations, tables
 from .database import Database
-from .facts import Ended, Facts, Outages, Remains, Row
-from .layout import Layout
+from .facts import Ended, Facts, Order, Outages, Remains, Row, Timetable
+from .layout import EVERY, Layout
 
 _FINAL = ", ".join(f"'{state}'" for state in sorted(FINAL))
 _UNFINISHED = f"SELECT COUNT(*) FROM django_backie_job WHERE state NOT IN ({_FINAL})"  # noqa: S608 - our own constants
-_ROWS = "SELECT id, state, reason, error_class, error_message, attempt, max_attempts, crashes FROM django_backie_job"
+_ROWS = (
+    "SELECT id, state, reason, error_class, error_message, attempt, max_attempts, crashes, finished_at, task "
+    "FROM django_backie_job"
+)
+_TIMETABLES = "SELECT task, last_slot FROM django_backie_schedule"
 _ENDED = "SELECT job_id, number, outcome, worker FROM django_backie_attempt"
 
 
@@ -31,15 +37,26 @@ def unfinished(database: Database) -> int:
 def gather(database: Database, layout: Layout, quiet: Remains, over: Remains, outages: Outages) -> Facts:
     """Return the facts, at the end of a campaign."""
     with database.cursor() as cursor:
-        orders = tables.orders(cursor)
+        calls = tables.calls(cursor)
+        called = {call.job: call.kind for call in calls}
+        ordered = tables.orders(cursor)
         counter, effects = tables.effects(cursor)
         cursor.execute(_ROWS)
-        rows = tuple(_row(*values) for values in cursor.fetchall())
+        found = cursor.fetchall()
+        cursor.execute(_TIMETABLES)
+        timetables = tuple(_timetable(task, last) for task, last in cursor.fetchall())
         cursor.execute(_ENDED)
         ended = tuple(Ended(_id(job), *values) for job, *values in cursor.fetchall())
+    # Nobody ordered these but a schedule.
+    by_themselves = {_id(job): _kind(task) for job, *_, task in found if _kind(task) in EVERY}
+    pauses, off = operations.read(layout.operations)
     return Facts(
-        orders=orders,
-        rows=rows,
+        orders=(*ordered, *(Order(job, kind) for job, kind in (called | by_themselves).items())),
+        calls=calls,
+        pauses=pauses,
+        callings_off=off,
+        timetables=timetables,
+        rows=tuple(_row(*values) for *values, _ in found),
         ended=ended,
         executions=executions.read(layout.executions),
         counter=counter,
@@ -78,8 +95,26 @@ def known_keys() -> tuple[str, ...]:
     return tuple(re.sub(r"<\w+>", ".+", name) for name in found)
 
 
-def _row(job: Any, state: str, reason: str, error: str, message: str, attempt: int, most: int, crashes: int) -> Row:
-    return Row(_id(job), state, reason, f"{error}: {message}" if error else "", attempt, most, crashes)
+def _row(
+    job: Any, state: str, reason: str, error: str, message: str, attempt: int, most: int, crashes: int, finished: Any
+) -> Row:
+    error = f"{error}: {message}" if error else ""
+    at = None if finished is None else _epoch(finished) - time.time() + time.monotonic()
+    return Row(_id(job), state, reason, error, attempt, most, crashes, at)
+
+
+def _timetable(task: str, last: Any) -> Timetable:
+    return Timetable(_kind(task), EVERY[_kind(task)], _epoch(last))
+
+
+def _kind(task: str) -> str:
+    return task.rpartition(".")[2]
+
+
+def _epoch(value: Any) -> float:
+    """Return the seconds of a time as databases give it: SQLite as text, without its zone."""
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def _id(value: Any) -> str:

@@ -14,7 +14,11 @@ NAMESPACE = "chaos"
 # The shortest that is allowed: what lapses only after it does so often in a minute.
 LEASE = 3.0
 QUEUES = ("default", "bulk", "urgent")
+# One that is paused now and then; what is measured does not wait in it.
+SIDE = "side"
 COUNTERS = 4
+# Seconds between two slots, for the kinds of jobs that come by themselves: by a task's schedule, and by a row.
+EVERY = {"tick": 2.0, "chime": 3.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ class Layout:
     def executions(self) -> Path:
         """Return the file in which jobs write down that they run."""
         return self.path / "executions"
+
+    @property
+    def operations(self) -> Path:
+        """Return the file in which the operator writes down what he has done."""
+        return self.path / "operations"
 
     def write(self) -> None:
         """Write it where the processes will look; the database's password is in it."""

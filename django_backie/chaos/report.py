@@ -7,14 +7,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import checker
-from .checker import INVARIANTS, Violation
-from .facts import Facts
+from . import checker, policies
+from .checker import INVARIANTS
+from .facts import Execution, Facts
+from .kinds import KINDS
 from .plan import ALL
 from .recovery import Recovery, recoveries
 from .stage import Struck
+from .view import Violation
 
 MOST_SHOWN = 20
+# Seconds from which on each policy must have been put to the test.
+ENOUGH = 60.0
+_POLICIES = {
+    "conflicts": "calls of unique tasks that led to the job of another",
+    "replaced": "unique jobs that gave their place to a later one",
+    "expired": "jobs that were dropped, for it was too late",
+    "called off": "jobs that were cancelled",
+    "pauses": "of a queue, or of a task",
+    "slots": "of schedules",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +54,7 @@ class Report:
     ghosts: tuple[str, ...]
     duplicates: tuple[str, ...]
     effects: int
+    policies: dict[str, int]
     recoveries: tuple[Recovery, ...]
     violations: tuple[Violation, ...]
     quiet_after: float | None
@@ -50,7 +63,12 @@ class Report:
     def passed(self) -> bool:
         """Tell whether nothing was lost and no invariant broken, of what was tried at all."""
         well = not self.violations and not self.lost and not self.ghosts
-        return well and self.quiet_after is not None and bool(self.jobs)
+        return well and self.quiet_after is not None and bool(self.jobs) and not self.untried
+
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """Return what a campaign that is long enough has never put to the test."""
+        return tuple(name for name, count in self.policies.items() if not count and self.setup.seconds >= ENOUGH)
 
 
 def judge(setup: Setup, struck: Sequence[Struck], facts: Facts, quiet_after: float | None) -> Report:
@@ -64,10 +82,17 @@ def judge(setup: Setup, struck: Sequence[Struck], facts: Facts, quiet_after: flo
         ghosts=tuple(checker.ghosts(facts)),
         duplicates=tuple(checker.duplicates(facts)),
         effects=facts.counter,
-        recoveries=tuple(recoveries(struck, facts.executions)),
+        policies=policies.tried(facts),
+        recoveries=tuple(recoveries(struck, _measured(facts))),
         violations=checker.check(facts),
         quiet_after=quiet_after,
     )
+
+
+def _measured(facts: Facts) -> list[Execution]:
+    """Return the executions of all but those that may wait in a paused queue."""
+    side = {order.job for order in facts.orders if KINDS[order.kind].side}
+    return [run for run in facts.executions if run.job not in side]
 
 
 def head(setup: Setup) -> str:
@@ -94,6 +119,7 @@ def verdict(report: Report) -> str:
         return f"PASSED   {counts}   ({again})"
     why = "; not all work was done in time" if report.quiet_after is None else ""
     why += "" if report.jobs else "; nothing was tried"
+    why += f"; never tried: {', '.join(report.untried)}" if report.jobs and report.untried else ""
     return f"FAILED   {counts}{why}   ({again})"
 
 
@@ -110,6 +136,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "ghosts": list(report.ghosts),
         "duplicates": list(report.duplicates),
         "effects": report.effects,
+        "policies": report.policies,
         "quiet_after": report.quiet_after,
         "recoveries": [asdict(recovery) for recovery in report.recoveries],
         "invariants": {
@@ -137,6 +164,7 @@ def _jobs(report: Report) -> Iterator[str]:
         ("ghosts", len(report.ghosts), "run, but not committed"),
         ("duplicates", len(report.duplicates), "ran to the end more than once, as is allowed to all but atomic jobs"),
         ("effects", report.effects, "of atomic jobs"),
+        *((name, report.policies[name], note) for name, note in _POLICIES.items()),
         ("quiet after", quiet, ""),
     ):
         yield f"{name:<20}{value:>8}{f'   {note}' if note else ''}"

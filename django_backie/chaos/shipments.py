@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 from django.db import connection, transaction
 
 from . import tables, tasks
-from .facts import Order
+from .facts import Call, Order
 from .kinds import KINDS
 from .layout import QUEUES
 
+UNIQUE_KEYS = 3
 LARGEST = 14
 LARGEST_BACKLOG = 4000
 ROLLED_BACK, PARTLY, PRIORITISED = 0.08, 0.12, 0.2
@@ -54,24 +56,38 @@ def has_room() -> bool:
 
 def place(kinds: list[str], dice: random.Random) -> None:
     """Enqueue one job of each kind, with its business row; those of one kind in one call."""
-    placed = [Order(job, kind) for kind in dict.fromkeys(kinds) for job in _enqueue(kind, kinds.count(kind), dice)]
+    counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+    calls = [call for kind, count in counts.items() if kind in _UNIQUE for call in _call_unique(kind, count, dice)]
+    placed = [order for kind, count in counts.items() if kind not in _UNIQUE for order in _enqueue(kind, count, dice)]
     with connection.cursor() as cursor:
         tables.insert_orders(cursor, placed)
+        tables.insert_calls(cursor, calls)
 
 
-def _enqueue(kind: str, count: int, dice: random.Random) -> list[str]:
+def _call_unique(kind: str, count: int, dice: random.Random) -> list[Call]:
+    """Call with few keys, so that many calls get the handle of a job that is there, or take its place."""
+    keys = [f"key {dice.randrange(UNIQUE_KEYS)}" for _ in range(count)]
+    task = _UNIQUE[kind].using(queue_name=dice.choice(QUEUES))
+    return [Call(str(task.delay(key, round(dice.uniform(0.1, 0.5), 2)).id), key, kind) for key in keys]
+
+
+def _enqueue(kind: str, count: int, dice: random.Random) -> list[Order]:
     calls = [_CALLS[kind](dice) for _ in range(count)]
-    options: dict[str, Any] = {"queue_name": dice.choice(QUEUES)}
+    options: dict[str, Any] = {} if KINDS[kind].side else {"queue_name": dice.choice(QUEUES)}
     if dice.random() < PRIORITISED:
         options["priority"] = dice.randint(-10, 10)
     if kind == "scheduled":
         options["run_after"] = timedelta(seconds=dice.uniform(0.5, 6))
+    expires = 0.0
+    if kind == "perishable":
+        seconds = dice.uniform(0.5, 4)
+        options["expires"], expires = timedelta(seconds=seconds), time.monotonic() + seconds
     task = calls[0][0].using(**options)
-    if count == 1:
-        return [str(task.delay(*calls[0][1]).id)]
-    return [str(result.id) for result in task.delay_many([arguments for _, arguments in calls])]
+    made = [task.delay(*calls[0][1])] if count == 1 else task.delay_many([arguments for _, arguments in calls])
+    return [Order(str(result.id), kind, expires=expires) for result in made]
 
 
+_UNIQUE = {"unique": tasks.unique, "latest": tasks.latest}
 _CALLS: dict[str, Callable[[random.Random], tuple[Any, tuple[Any, ...]]]] = {
     "quick": lambda dice: (tasks.quick, (dice.randrange(1000),)),
     "swift": lambda dice: (tasks.swift, (dice.randrange(1000),)),
@@ -83,5 +99,8 @@ _CALLS: dict[str, Callable[[random.Random], tuple[Any, tuple[Any, ...]]]] = {
     "effect": lambda dice: (tasks.effect, ()),
     "link": lambda dice: (tasks.link, ()),
     "limited": lambda dice: (tasks.limited, (round(dice.uniform(0.01, 0.1), 2),)),
+    "perishable": lambda dice: (tasks.perishable, ()),
+    "held": lambda dice: (tasks.held, ()),
+    "revocable": lambda dice: (tasks.revocable, (round(dice.uniform(0.1, 0.8), 2),)),
     "poison": lambda dice: (tasks.poison, ()),
 }

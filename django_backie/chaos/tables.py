@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .facts import Order
+from .facts import Call, Order
 from .layout import COUNTERS
 
 _CREATE = (
-    "CREATE TABLE chaos_order (job varchar(36) PRIMARY KEY, kind varchar(20) NOT NULL, parent varchar(36) NOT NULL)",
+    "CREATE TABLE chaos_order (job varchar(36) PRIMARY KEY, kind varchar(20) NOT NULL, parent varchar(36) NOT NULL, "
+    "expires double precision NOT NULL)",
     "CREATE TABLE chaos_counter (id integer PRIMARY KEY, total integer NOT NULL)",
+    # No unique constraint: several calls get the handle of one job.
+    "CREATE TABLE chaos_call (job varchar(36) NOT NULL, called_with varchar(20) NOT NULL, kind varchar(20) NOT NULL)",
     # No unique constraint: an effect that happens twice is to be seen.
     "CREATE TABLE chaos_effect (job varchar(36) NOT NULL)",
 )
@@ -27,8 +30,20 @@ def create(cursor: Any) -> None:
 
 def insert_orders(cursor: Any, orders: Sequence[Order]) -> None:
     """Insert business rows."""
-    rows = [(order.job, order.kind, order.parent) for order in orders]
-    cursor.executemany("INSERT INTO chaos_order (job, kind, parent) VALUES (%s, %s, %s)", rows)
+    rows = [(order.job, order.kind, order.parent, order.expires) for order in orders]
+    cursor.executemany("INSERT INTO chaos_order (job, kind, parent, expires) VALUES (%s, %s, %s, %s)", rows)
+
+
+def insert_calls(cursor: Any, calls: Sequence[Call]) -> None:
+    """Insert what calls of unique tasks have got."""
+    rows = [(call.job, call.key, call.kind) for call in calls]
+    cursor.executemany("INSERT INTO chaos_call (job, called_with, kind) VALUES (%s, %s, %s)", rows)
+
+
+def calls(cursor: Any) -> tuple[Call, ...]:
+    """Return all calls of unique tasks."""
+    cursor.execute("SELECT job, called_with, kind FROM chaos_call")
+    return tuple(Call(*row) for row in cursor.fetchall())
 
 
 def take_effect(cursor: Any, job: str) -> None:
@@ -39,8 +54,14 @@ def take_effect(cursor: Any, job: str) -> None:
 
 def orders(cursor: Any) -> tuple[Order, ...]:
     """Return all business rows."""
-    cursor.execute("SELECT job, kind, parent FROM chaos_order")
+    cursor.execute("SELECT job, kind, parent, expires FROM chaos_order")
     return tuple(Order(*row) for row in cursor.fetchall())
+
+
+def newest(cursor: Any, kind: str, most: int) -> list[str]:
+    """Return the latest jobs of a kind, as many as that; ids begin with their time."""
+    cursor.execute("SELECT job FROM chaos_order WHERE kind = %s ORDER BY job DESC LIMIT %s", [kind, most])
+    return [row[0] for row in cursor.fetchall()]
 
 
 def backlog(cursor: Any, most: int) -> int:

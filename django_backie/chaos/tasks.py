@@ -11,11 +11,13 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from ..core.timetable import every
+from ..core.unique import Unique
 from ..decorator import task
 from . import executions, tables
 from .facts import Order
 from .kinds import KINDS
-from .layout import Layout
+from .layout import EVERY, SIDE, Layout
 
 _EXECUTIONS = Layout.read().executions
 # Many short ones: a campaign takes the database away for seconds, and that is not what is to end these jobs.
@@ -70,6 +72,58 @@ def limited(context: Any, seconds: float) -> None:
     """Take a moment, of which few at once may have one."""
     with _recorded(context):
         time.sleep(seconds)
+
+
+@task(takes_context=True, unique=Unique(by="key"))
+def unique(context: Any, key: str, seconds: float) -> None:
+    """Take a moment, of which each key has one job at a time."""
+    with _recorded(context):
+        time.sleep(seconds)
+
+
+@task(takes_context=True, unique=Unique(by="key", conflict="replace"))
+def latest(context: Any, key: str, seconds: float) -> None:
+    """Take a moment, of which each key has one job at a time: that of the latest call."""
+    with _recorded(context):
+        time.sleep(seconds)
+
+
+@task(takes_context=True, queue_name=SIDE)
+def perishable(context: Any) -> None:
+    """Do next to nothing, but not too late."""
+    with _recorded(context):
+        pass
+
+
+@task(takes_context=True, queue_name=SIDE)
+def held(context: Any) -> None:
+    """Do next to nothing, but not while this task or its queue is paused."""
+    with _recorded(context):
+        pass
+
+
+@task(takes_context=True)
+def revocable(context: Any, seconds: float) -> None:
+    """Take a moment, unless it is called off."""
+    with _recorded(context):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(0.02)
+            context.raise_if_cancelled()
+
+
+@task(takes_context=True, schedule=every(seconds=EVERY["tick"], missed="all"))
+def tick(context: Any) -> None:
+    """Do next to nothing every now and then."""
+    with _recorded(context):
+        pass
+
+
+@task(takes_context=True, expose=True)
+def chime(context: Any, number: int) -> int:
+    """Do next to nothing when a row says so."""
+    with _recorded(context):
+        return number
 
 
 @task(takes_context=True)

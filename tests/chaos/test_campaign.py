@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from django_backie.chaos import checker, facts
-from django_backie.chaos.checker import Violation
 from django_backie.chaos.facts import Facts
+from django_backie.chaos.view import Violation
 from tests.lifecycle.conftest import ROOT, until
 from tests.servers import binary
 
@@ -78,7 +78,16 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Command:
 def loaded(path: Path) -> Facts:
     """Return facts that a campaign has kept."""
     values: dict[str, Any] = json.loads(path.read_text())
-    kinds = {"orders": facts.Order, "rows": facts.Row, "ended": facts.Ended, "executions": facts.Execution}
+    kinds = {
+        "orders": facts.Order,
+        "calls": facts.Call,
+        "pauses": facts.Pause,
+        "callings_off": facts.CallingOff,
+        "timetables": facts.Timetable,
+        "rows": facts.Row,
+        "ended": facts.Ended,
+        "executions": facts.Execution,
+    }
     for name, kind in kinds.items():
         values[name] = tuple(kind(**item) for item in values[name])
     for name in ("quiet", "over"):
@@ -99,6 +108,8 @@ def test_a_campaign_passes_and_its_checker_notices_what_is_taken_away(command: C
     assert sum(found["faults_struck"].values()) >= 15
     assert sum(found["jobs"].values()) >= 300
     assert found["effects"] > 0
+    # The others take longer than eight seconds to be sure of.
+    assert all(found["policies"][name] for name in ("conflicts", "replaced", "called off", "slots"))
     (kept,) = command.directory.glob("backie-chaos-*/facts.json")
     assert_sabotage_is_noticed(loaded(kept))
 
@@ -118,6 +129,8 @@ def assert_sabotage_is_noticed(real: Facts) -> None:
     assert ("I2", row.job) in found(orders=tuple(order for order in real.orders if order.job != row.job))
     assert ("I4", row.job) in found(ended=(*real.ended, facts.Ended(row.job, 1, "succeeded", "another")))
     assert ("I9", real.effects[0]) in found(effects=real.effects[1:])
+    tick = next(order.job for order in real.orders if order.kind == "tick")
+    assert ("I12", "") in found(orders=tuple(order for order in real.orders if order.job != tick))
     assert ("I9", "") in found(counter=real.counter + 1)
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from django_backie.chaos.facts import Facts
-from django_backie.chaos.report import Report, Setup, as_json, head, judge, text
+from django_backie.chaos.report import Report, Setup, as_json, head, judge, text, verdict
 from django_backie.chaos.stage import Struck
 
 from .support import EFFECT, QUICK, good_facts
@@ -18,9 +18,11 @@ STRUCK = (
     Struck("flushall", 30, 30),
 )
 
+TRIED = dict.fromkeys(("conflicts", "replaced", "expired", "called off", "pauses", "slots"), 1)
+
 
 def report_of(facts: Facts, quiet_after: float | None = 1.5) -> Report:
-    return judge(SETUP, STRUCK, facts, quiet_after)
+    return replace(judge(SETUP, STRUCK, facts, quiet_after), policies=TRIED)
 
 
 def test_the_first_line_has_the_seed() -> None:
@@ -69,6 +71,14 @@ def test_a_campaign_in_which_nothing_was_committed_has_failed() -> None:
     assert "nothing was tried" in text(report).splitlines()[-1]
 
 
+def test_a_campaign_of_a_minute_that_never_tried_a_policy_has_failed() -> None:
+    report = replace(report_of(good_facts()), policies={**TRIED, "expired": 0})
+
+    assert not report.passed
+    assert "; never tried: expired   (" in verdict(report)
+    assert replace(report, setup=replace(SETUP, seconds=59.0)).passed
+
+
 def test_faults_are_counted_by_kind_and_explained() -> None:
     lines = text(report_of(good_facts())).splitlines()
 
@@ -79,10 +89,7 @@ def test_faults_are_counted_by_kind_and_explained() -> None:
 def test_invariants_of_features_that_do_not_exist_say_so() -> None:
     lines = text(report_of(good_facts())).splitlines()
 
-    assert (
-        "  I5  -           a unique key has at most one live job (not applicable: no unique jobs in campaigns yet)"
-        in lines
-    )
+    assert "  I10 -           a batch's callback fires exactly once (not applicable: no batches yet)" in lines
 
 
 def test_the_json_has_the_documented_keys() -> None:
@@ -104,6 +111,7 @@ def test_the_json_has_the_documented_keys() -> None:
         "ghosts",
         "duplicates",
         "effects",
+        "policies",
         "quiet_after",
         "recoveries",
         "invariants",
@@ -112,7 +120,7 @@ def test_the_json_has_the_documented_keys() -> None:
     assert found["passed"] is True
     assert found["faults_struck"] == {"kill-child": 2, "flushall": 1}
     assert found["invariants"]["I1"] == "ok"
-    assert found["invariants"]["I5"] == "no unique jobs in campaigns yet"
+    assert found["invariants"]["I5"] == "ok"
 
 
 def test_a_long_list_of_violations_is_cut_in_the_text_and_whole_in_the_json() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .base_task import BaseTask
-    from .core.limits import Rate, Shared
+    from .core.limits import Adaptive, Rate, Shared
     from .core.timetable import cron, every
     from .core.unique import Unique
     from .decorator import task
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Adaptive",
     "BaseTask",
     "Broker",
     "Cancel",
@@ -38,6 +39,7 @@ __all__ = [
 
 # Lazy (PEP 562): a project's settings and tasks.py import from here before the apps are ready.
 _HOMES = {
+    "Adaptive": ".core.limits",
     "BaseTask": ".base_task",
     "Broker": ".seed",
     "Cancel": ".exceptions",

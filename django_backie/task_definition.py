@@ -13,7 +13,7 @@ from django.utils.module_loading import import_string
 
 from . import compat, registry
 from .calls import Call, as_call, refuse_wrong_keys, signature_of
-from .core.limits import Rate
+from .core.limits import Adaptive, Rate
 from .core.options import (
     BackoffFunction,
     Durability,
@@ -77,7 +77,7 @@ class Task(compat.Task, Generic[P, R]):  # type: ignore[type-arg]
     sensitive: bool | tuple[str, ...] = False
     coalesce: KeyOption = False
     unique: UniqueOption = False
-    concurrency: int | None = None
+    concurrency: int | Adaptive | None = None
     concurrency_key: LimitKey = False
     rate_limit: str | Rate | None = None
     rate_key: LimitKey = False

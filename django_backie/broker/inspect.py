@@ -109,6 +109,13 @@ def parked_of_task(broker: RedisBroker, task: str) -> int:
     return count
 
 
+def measure(broker: RedisBroker, key: str) -> float | None:
+    """Return how many slots an adaptive limit has found; None where no job of it has begun for a day."""
+    with translated(broker.config.url):
+        found = broker.client.hget(broker.keys["lm"], key)
+    return None if found is None else int(str(found).partition("|")[0]) / 1000
+
+
 def waits_for(broker: RedisBroker, job_id: str) -> Waiting | None:
     """Return what keeps a ready job from being started, or None where no limit does."""
     with translated(broker.config.url):

@@ -22,6 +22,8 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ``uc``                string   how far the search for void unique keys has come
 ``ls:<key>``          set      jobs that have slots of a key (``lua/include/limits.lua``)
 ``lj``                hash     job id -> key of the slot that it has
+``lm``                hash     key of an adaptive limit -> how many slots it has found (``lua/include/adaptive.lua``)
+``lt``                zset     the same keys, by when that was written
 ``lr``                zset     key of a rate limit -> when its bucket will be full again
 ``lh``                zset     limits that are held, by the end of that
 ``lw``                hash     parked job -> key that has no room (t<task>: it is paused), and the job's own place

@@ -88,6 +88,39 @@ class Rate:
         return f"r{digest}|{self.interval * 1000:.6f}|{most}"
 
 
+@dataclass(frozen=True, slots=True)
+class Adaptive:
+    """A concurrency that finds its own measure, between two bounds.
+
+    There is one slot more when as many jobs have succeeded as there are slots, while all slots were taken; and half of
+    them are left when an attempt has failed. Attempts that had begun before do not halve them again. (Additive
+    increase, multiplicative decrease, as TCP has it: Chiu and Jain 1989.)
+
+    Args:
+        most: how many jobs may run at once at most.
+        least: how many may run in any case.
+        start: how many may run before anything is known; by default the least.
+
+    Raises:
+        InvalidOption: they are not whole numbers from 1, or not in order.
+    """
+
+    most: int
+    least: int = 1
+    start: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.start is None:
+            object.__setattr__(self, "start", self.least)
+        numbers = (self.least, self.start, self.most)
+        if not all(type(number) is int and 1 <= number <= MOST_AT_ONCE for number in numbers):
+            msg = f"least, start and most of {self} must be whole numbers from 1 to {MOST_AT_ONCE}"
+            raise InvalidOption(msg)
+        if sorted(numbers) != [*numbers]:  # type: ignore[type-var]
+            msg = f"{self} is not in order; least is at most start, and start at most most"
+            raise InvalidOption(msg)
+
+
 def rate_of(value: object) -> Rate:
     """Return what the option ``rate_limit`` means.
 
@@ -97,9 +130,11 @@ def rate_of(value: object) -> Rate:
     return value if isinstance(value, Rate) else Rate(value)  # type: ignore[arg-type]
 
 
-def slots_text(digest: str, most: int) -> str:
-    """Return the limit of a concurrency as it travels: its key, and how many jobs may run at once."""
-    return f"c{digest}|{most}"
+def slots_text(digest: str, concurrency: int | Adaptive) -> str:
+    """Return the limit of a concurrency as it travels: its key, how many jobs may run at once, and between which bounds."""
+    if isinstance(concurrency, Adaptive):
+        return f"c{digest}|{concurrency.start}|{concurrency.least}|{concurrency.most}"
+    return f"c{digest}|{concurrency}"
 
 
 def limit_key_of(value: object) -> Any:

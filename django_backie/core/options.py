@@ -10,7 +10,7 @@ from types import UnionType
 from typing import Any, Literal, TypedDict
 
 from .fair import HEAVIEST, is_weight
-from .limits import MOST_AT_ONCE, Rate, Shared
+from .limits import MOST_AT_ONCE, Adaptive, Rate, Shared
 from .timetable import Schedule
 from .unique import By, Unique
 
@@ -59,7 +59,7 @@ class CommonOptions(TypedDict, total=False):
     sensitive: bool | Sequence[str]
     coalesce: KeyOption
     unique: UniqueOption
-    concurrency: int
+    concurrency: int | Adaptive
     concurrency_key: LimitKey
     rate_limit: str | Rate
     rate_key: LimitKey
@@ -204,8 +204,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "timeout": (_is_duration, "must be a number of seconds above 0, or a timedelta, ten years at most"),
     "hard_timeout": (_is_duration, "must be a number of seconds above 0, or a timedelta, ten years at most"),
     "concurrency": (
-        lambda v: is_number(v, int) and 1 <= v <= MOST_AT_ONCE,
-        f"must be a whole number from 1 to {MOST_AT_ONCE}",
+        lambda v: isinstance(v, Adaptive) or (is_number(v, int) and 1 <= v <= MOST_AT_ONCE),
+        f"must be a whole number from 1 to {MOST_AT_ONCE}, or Adaptive(...)",
     ),
     "fair_weight": (is_weight, f"must be a whole number from 1 to {HEAVIEST}, or a function of the arguments"),
     "durability": (lambda v: v in DURABILITIES, f"must be one of {', '.join(map(repr, DURABILITIES))}"),

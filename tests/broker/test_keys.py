@@ -34,7 +34,7 @@ def test_every_documented_key_is_used_and_no_other(broker: RedisBroker) -> None:
     end(broker, leases[1], State.SCHEDULED, refund=True, delay=HOUR)
     broker.erase(["c"])
     broker.client.hset(broker.keys["u"], mapping={f"e{number:x}": "gone" for number in range(1000)})
-    broker.enqueue([job(name, priority=9, limits="c1|1 r1|60000.000000|1") for name in "lm"])
+    broker.enqueue([job(name, priority=9, limits="c1|1|1|2 r1|60000.000000|1") for name in "lm"])
     claim(broker, 2)
     broker.hold(["2"], HOUR)
     broker.enqueue([job(name, group="a1|1") for name in "xyz"])

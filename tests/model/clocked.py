@@ -62,9 +62,9 @@ def view(
     """
     keys = broker.keys
     pipe = broker.client.pipeline(transaction=False)
-    for name in ("b", "h", "f", "wi", "pr", "p", "u", "lj", "lw"):
+    for name in ("b", "h", "f", "wi", "pr", "p", "u", "lj", "lw", "lm"):
         pipe.hgetall(keys[name])
-    for name in ("s", "w", "d", "x", "e", "g", "a", "lr", "lh", "la", "ga"):
+    for name in ("s", "w", "d", "x", "e", "g", "a", "lr", "lh", "la", "lt", "ga"):
         pipe.zrange(keys[name], 0, -1, withscores=True)
     pipe.smembers(keys["qs"])
     pipe.smembers(keys["ws"])
@@ -77,13 +77,14 @@ def view(
         pipe.zrange(keys.queue(queue), 0, -1)
     for worker in workers:
         pipe.hgetall(keys.held(worker))
-    for kind in ("ls", "lp"):
+    for kind, look in (("ls", pipe.smembers), ("lp", lambda key: pipe.zrange(key, 0, -1))):
         for key in limits:
-            pipe.smembers(keys[f"{kind}:{key}"]) if kind == "ls" else pipe.zrange(keys[f"{kind}:{key}"], 0, -1)
+            look(keys[f"{kind}:{key}"])
     for line in lines:
         pipe.zrange(keys[f"gl:{line}"], 0, -1)
-    bodies, records, own, infos, progress, paused, unique, slots, parked, *rest = pipe.execute()
-    waiting, leases, marks, expiring, tombstones, over, askings, buckets, held_limits, looks, fair_looks, *rest = rest
+    bodies, records, own, infos, progress, paused, unique, slots, parked, measures, *rest = pipe.execute()
+    waiting, leases, marks, expiring, tombstones, over, askings, buckets, held_limits, looks, measured, *rest = rest
+    fair_looks, *rest = rest
     known, stopping, last_tick, epoch, *rest = rest
     here, rest = rest[: len(markers)], rest[len(markers) :]
     ready, rest = rest[: len(queues)], rest[len(queues) :]
@@ -118,6 +119,8 @@ def view(
         "keys": {key: (held.partition("|")[0], int(held.partition("|")[2] or 0)) for key, held in unique.items()},
         "slots": slots,
         "slots by key": {key: {*ids} for key, ids in zip(limits, holders, strict=True) if ids},
+        "measures": {key: tuple(map(int, text.split("|"))) for key, text in measures.items()},
+        "measured": dict(measured),
         "buckets": dict(buckets),
         "held limits": dict(held_limits),
         "parked": {job_id: place.partition("|")[0] for job_id, place in parked.items()},

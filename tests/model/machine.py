@@ -40,9 +40,11 @@ LIMITS = {
     "d": "c1|2",
     "e": "r1|4000.000000|1",
     "f": "c2|1 r2|0.300000|1",
-    "g": "c2|1",
+    "g": "c3|1|1|3",
+    "h": "c3|1|1|3",
+    "i": "c3|1|1|3",
 }
-LIMIT_KEYS = ["c1", "c2", "r1", "r2", "tt1", "tt2"]
+LIMIT_KEYS = ["c1", "c2", "c3", "r1", "r2", "tt1", "tt2"]
 # And its task, and its group.
 TASKS = {"a": "t1", "c": "t1", "d": "t1", "g": "t2"}
 GROUPS = {"a": "a1|1", "b": "a1|1", "c": "a1|1", "d": "b1|2", "e": "b1|2", "f": "b1|2"}
@@ -422,7 +424,7 @@ class Machine(RuleBasedStateMachine):
         """Invariant I6; who reads this need not believe the reference."""
         broker = self.broker
         ids = [job_id for worker in WORKERS for job_id in broker.client.hkeys(broker.keys.held(worker))]
-        for key, most in (("c1", 2), ("c2", 1)):
+        for key, most in (("c1", 2), ("c2", 1), ("c3", 3)):
             running = [job_id for job_id in ids if LIMITS.get(job_id, "").startswith(key)]
             assert len(running) <= most, f"{running} run, which are more than {most}"
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -124,12 +125,22 @@ class Job:
 
     @property
     def limits(self) -> list[tuple[str, float, int]]:
-        """Return its limits: key, milliseconds for a token (0 of slots), how many at most."""
+        """Return its limits: key, milliseconds for a token (0 of slots), how many at most (slots: at first)."""
         found = []
         for part in head.limits_of(self.body).split():
             key, *numbers = part.split("|")
-            found.append((key, float(numbers[0]) if len(numbers) > 1 else 0.0, int(numbers[-1])))
+            is_rate = key.startswith("r")
+            found.append((key, float(numbers[0]) if is_rate else 0.0, int(numbers[1 if is_rate else 0])))
         return found
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """Return the least and the most slots of its limit, if that finds its own measure."""
+        for part in head.limits_of(self.body).split():
+            key, *numbers = part.split("|")
+            if key.startswith("c") and len(numbers) > 1:
+                return int(numbers[1]), int(numbers[2])
+        return None
 
     @property
     def task(self) -> str:
@@ -209,6 +220,9 @@ class Reference:
         self.keys: dict[str, tuple[str, int]] = {}
         # Job -> key of its slot; key -> when its bucket is full again; limit -> until when nothing starts.
         self.slots: dict[str, str] = {}
+        # Key of an adaptive limit -> thousandths of a slot, when they were halved, least, most.
+        self.measures: dict[str, tuple[int, int, int, int]] = {}
+        self.measured: dict[str, int] = {}
         self.full: dict[str, float] = {}
         self.held_limits: dict[str, int] = {}
         # Key -> places of jobs that were parked with it, some of which may be elsewhere by now; when to look for room.
@@ -407,11 +421,11 @@ class Reference:
         queues: Sequence[str] = (),
         mode: str = "all",
     ) -> Turn:
-        answers, over = [], set[str]()
+        answers, over = [], dict[str, Ending]()
         for ending in endings:
             answers.append("DUP" if ending.id in over else self._end(worker, ending))
-            over |= {ending.id} if answers[-1] == "OK" else set()
-        self._release([*over])
+            over |= {ending.id: ending} if answers[-1] == "OK" else {}
+        self._release([*over], over)
         for ending in endings:
             if ending.unique:
                 self._forget_if_void(ending.unique.partition("|")[0])
@@ -574,6 +588,8 @@ class Reference:
             self._forget_if_void(key)
         self.full = {key: full for key, full in self.full.items() if full > self.now}
         self.held_limits = {name: until for name, until in self.held_limits.items() if until > self.now}
+        self.measured = {key: at for key, at in self.measured.items() if at > self.now - DAY}
+        self.measures = {key: found for key, found in self.measures.items() if key in self.measured}
         asked, self.askings = self.askings, {name: at for name, at in self.askings.items() if name in self.leases}
         return Ticked(len(late), taken, promoted, asked)
 
@@ -713,7 +729,7 @@ class Reference:
             job.state = "Q"
             self._wake(job.queue)
 
-    def _room(self, key: str, interval: float, most: int) -> tuple[int, int]:
+    def _room(self, key: str, interval: float, most: int, bounds: tuple[int, int] | None = None) -> tuple[int, int]:
         """Return how many jobs of a key may start, and when to look again should that be too few."""
         if key.startswith("t"):
             return self._room_of_task(key[1:])
@@ -721,6 +737,8 @@ class Reference:
         if held > self.now:
             return 0, held
         if key.startswith("c"):
+            most = self.measures.get(key, (most * 1000,))[0] // 1000 if bounds else most
+            most = max(bounds[0], min(bounds[1], most)) if bounds else most
             return most - [*self.slots.values()].count(key), self.now + PATIENCE
         full = max(self.full.get(key, 0.0), float(self.now))
         left = math.floor(most - (full - self.now) / interval + 1e-6)
@@ -737,7 +755,7 @@ class Reference:
     def _key_without_room(self, job: Job, without: dict[str, int]) -> str | None:
         for key, interval, most in job.limits:
             if key not in without:
-                left, look = self._room(key, interval, most)
+                left, look = self._room(key, interval, most, job.bounds)
                 if left < 1:
                     without[key] = look
             if key in without:
@@ -745,9 +763,13 @@ class Reference:
         return None
 
     def _take_room(self, job: Job) -> None:
-        for key, interval, _ in job.limits:
+        for key, interval, start in job.limits:
             if key.startswith("c"):
                 self.slots[job.id] = key
+                if job.bounds:
+                    least, most = job.bounds
+                    size, halved, *_ = self.measures.get(key, (start * 1000, 0))
+                    self._measure(key, max(least * 1000, min(most * 1000, size)), halved, least, most)
             else:
                 self._take_token(key, interval)
 
@@ -769,7 +791,7 @@ class Reference:
             if job and job.parked_with == key:
                 if left is None:
                     limit = next((limit for limit in job.limits if limit[0] == key), (key, 0.0, 0))
-                    left, look = self._room(*limit)
+                    left, look = self._room(*limit, job.bounds)
                     left = left if most is None else min(left, most)
                 if left < 1:
                     break
@@ -783,10 +805,29 @@ class Reference:
         elif most is None:
             self.looks[key] = look
 
-    def _release(self, ids: Sequence[str]) -> None:
-        freed = [self.slots.pop(job_id) for job_id in ids if job_id in self.slots]
-        for key in {*freed}:
-            self._let_in(key, freed.count(key))
+    def _release(self, ids: Sequence[str], endings: Mapping[str, Ending] | None = None) -> None:
+        keys = {job_id: self.slots[job_id] for job_id in ids if job_id in self.slots}
+        freed, taken = Counter(keys.values()), Counter(self.slots.values())
+        for job_id, key in keys.items():
+            freed[key] += self._adapt(key, self.jobs[job_id], endings[job_id], taken[key]) if endings else 0
+        for job_id in keys:
+            del self.slots[job_id]
+        for key, count in freed.items():
+            self._let_in(key, count)
+
+    def _adapt(self, key: str, job: Job, ending: Ending, taken: int) -> int:
+        """Measure an adaptive limit by the end of an attempt; return how many slots there are more."""
+        size, halved, least, most = self.measures.get(key, (0, 0, 0, 0))
+        if size and job.state in {"F", "Y"} and ending.token > halved + 1:
+            self._measure(key, max(least * 1000, size // 2), self.now, least, most)
+        elif size and job.state == "D" and taken >= size // 1000:
+            larger = min(most * 1000, size + max(1, 1000 // (size // 1000)))
+            self._measure(key, larger, halved, least, most)
+            return larger // 1000 - size // 1000
+        return 0
+
+    def _measure(self, key: str, *found: Any) -> None:
+        self.measures[key], self.measured[key] = found, self.now
 
     def _promote(self) -> int:
         for key in [key for key, look in self.looks.items() if look <= self.now]:
@@ -934,6 +975,8 @@ class Reference:
             "slots by key": {
                 key: {name for name in self.slots if self.slots[name] == key} for key in self.slots.values()
             },
+            "measures": self.measures,
+            "measured": self.measured,
             "buckets": self.full,
             "held limits": self.held_limits,
             "parked": {job.id: job.parked_with for job in self.jobs.values() if job.parked_with},

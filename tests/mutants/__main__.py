@@ -28,6 +28,7 @@ AT_ONCE = 2
 LONGEST = 900
 # Where a mistake in what several scripts include is likely to be noticed.
 LIKELY = {
+    "adaptive": ["adaptive"],
     "claim": ["turn", "bury"],
     "fair": ["fair"],
     "limits": ["limits", "token", "hold"],

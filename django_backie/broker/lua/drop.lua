@@ -1,7 +1,7 @@
 -- Remove jobs that have ended by their rows; a server that lost its last writes may have brought them back.
 -- keys: b h s f d x w pr lw
 -- args: prefix
--- include: time record place fair limits
+-- include: time record place fair adaptive limits
 -- The rest: id and version of the row for each job.
 -- Answers the number of jobs that were here and older than their rows.
 begin_with_a_free_write(prefix)

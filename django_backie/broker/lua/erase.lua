@@ -1,7 +1,7 @@
 -- Remove every trace of jobs, wherever they stand; a running attempt's result will be refused as stale.
 -- keys: b h s d f x w e pr lw
 -- args: prefix
--- include: time record place fair unique limits
+-- include: time record place fair unique adaptive limits
 -- The rest: ids.
 -- Answers the number of jobs that were here.
 local workers = redis.call('ZRANGE', w, 0, -1)

@@ -1,7 +1,7 @@
 -- Keep time for all: promote due jobs, take back what dead workers hold, end pauses, drop what expired; any worker may.
 -- keys: w b h x e g a clk pr p lr lh
 -- args: prefix lease interval keep keep_failed
--- include: time mark record place fair limits promote recover tombs paused unique
+-- include: time mark record place fair adaptive limits promote recover tombs paused unique
 -- Answers: workers buried, jobs taken back, jobs promoted; all 0 when the last tick is younger than `interval` ms. Then
 -- in any case a flat list of the workers of whose jobs some were asked to cancel, each with a number that grows with
 -- every asking (asked.lua tells which).
@@ -46,6 +46,7 @@ remove_range(g, '-inf', whole(now - tomb_stands))
 remove_range(g, whole(now + tomb_stands), '+inf')
 sweep_keys(prefix, now)
 remove_range(lr, '-inf', whole(now))
+forget_measures(prefix, now)
 remove_range(lh, '-inf', whole(now))
 for at = 1, #asked, 2 do
   if not redis.call('ZSCORE', w, asked[at]) then redis.call('ZREM', a, asked[at]) end

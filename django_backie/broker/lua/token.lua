@@ -1,7 +1,7 @@
 -- Take a token of a rate limit.
 -- keys: lr lh
 -- args: prefix key interval burst
--- include: time record place limits
+-- include: time record place adaptive limits
 -- Answers 0 where it was taken, else in how many ms there will be one.
 local now = now_ms()
 local limits = {rate = key, interval = tonumber(interval), burst = tonumber(burst)}

@@ -1,7 +1,7 @@
 -- End attempts and take new jobs in one round trip: a busy worker needs nothing else.
 -- keys: w s ws la
 -- args: prefix worker limit mode queue_count item_count most_unmirrored keep keep_failed
--- include: time mark record place fair limits promote settle paused claim unique
+-- include: time mark record place fair adaptive limits promote settle paused claim unique
 -- The rest: the queues (to serve in order when mode is "only", to leave out when it is "all"), then seven arguments
 -- for each ended attempt (include/settle.lua), then the unique keys of jobs that have ended.
 -- Answers: "OK", "FENCED", or "SLOW" (no jobs, the mirror must catch up first), answers per attempt, jobs

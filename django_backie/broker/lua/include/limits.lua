@@ -16,9 +16,10 @@ local function limits_of(body)
   if not flags or not string.find(flags, 'l', 1, true) then return nil end
   local text = string.match(body, '^{"l":"([^"]*)"', envelope) or string.match(body, '^{"u":"[^"]*","l":"([^"]*)"', envelope)
   if not text then return nil end
-  local slot, most = string.match(text, '^(c%x+)|(%d+)')
+  local slot, most, bounds = string.match(text, '^(c%x+)|(%d+)|?([%d|]*)')
+  local least, top = string.match(bounds or '', '^(%d+)|(%d+)$')
   local rate, interval, burst = string.match(text, '(r%x+)|([%d.]+)|(%d+)$')
-  return {slot = slot, most = tonumber(most), rate = rate, interval = tonumber(interval), burst = tonumber(burst)}
+  return {slot = slot, most = tonumber(most), least = tonumber(least), top = tonumber(top), rate = rate, interval = tonumber(interval), burst = tonumber(burst)}
 end
 
 local function held_until(prefix, key)
@@ -74,7 +75,7 @@ local function room(prefix, key, limits, now)
   if string.sub(key, 1, 1) == 't' then return room_of_task(prefix, string.sub(key, 2), now) end
   local held = held_until(prefix, key)
   if held > now then return 0, held end
-  if limits.slot == key then return slots_left(prefix, key, limits.most), now + parking_patience end
+  if limits.slot == key then return slots_left(prefix, key, most_of(prefix, limits)), now + parking_patience end
   if limits.rate ~= key then return 1, now + parking_patience end
   local full = full_at(prefix, key, now)
   local left = tokens_left(full, now, limits.interval, limits.burst)
@@ -99,6 +100,7 @@ local function take_room(prefix, id, limits, now)
     starting[id] = true
     redis.call('SADD', prefix .. 'ls:' .. limits.slot, id)
     redis.call('HSET', prefix .. 'lj', id, limits.slot)
+    begin_measure(prefix, limits, now)
   end
   if limits.rate then take_token(prefix, limits.rate, full_at(prefix, limits.rate, now), limits.interval) end
 end
@@ -143,15 +145,21 @@ local function let_in_where_due(prefix, now)
 end
 
 -- Jobs that do not run any more give up their slots, and as many others are let in: who was let in before may not have
--- started yet.
-local function release(prefix, ids, now)
+-- started yet. `items`, if any, are the ends of their attempts (include/settle.lua).
+local function release(prefix, ids, now, items)
   if #ids == 0 or redis.call('EXISTS', prefix .. 'lj') == 0 then return end
-  local freed = {}
-  for index, key in ipairs(fetch(prefix .. 'lj', ids)) do
+  local freed, taken, keys = {}, {}, fetch(prefix .. 'lj', ids)
+  for index, key in ipairs(keys) do
+    if key then
+      taken[key] = taken[key] or redis.call('SCARD', prefix .. 'ls:' .. key)
+      local more = items and adapt(prefix, key, items[index], taken[key], now) or 0
+      freed[key] = (freed[key] or 0) + 1 + more
+    end
+  end
+  for index, key in ipairs(keys) do
     if key then
       redis.call('HDEL', prefix .. 'lj', ids[index])
       redis.call('SREM', prefix .. 'ls:' .. key, ids[index])
-      freed[key] = (freed[key] or 0) + 1
     end
   end
   for key, count in pairs(freed) do let_in(prefix, key, now, count) end

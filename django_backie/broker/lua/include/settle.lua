@@ -55,7 +55,7 @@ local function settle(prefix, worker, now, items)
   local ids = {}
   for index, item in ipairs(items) do ids[index] = item.id end
   local held, records = fetch(prefix .. 'w:' .. worker, ids), fetch(prefix .. 'h', ids)
-  local answers, released, written, marked, seen = {}, {}, {}, {}, {}
+  local answers, released, over, written, marked, seen = {}, {}, {}, {}, {}, {}
   for index, item in ipairs(items) do
     local hold, text = held[index] or '', records[index]
     local version, new
@@ -70,6 +70,7 @@ local function settle(prefix, worker, now, items)
     else
       answers[index], seen[item.id] = 'OK', true
       released[#released + 1] = item.id
+      over[#over + 1] = item
       written[#written + 1] = item.id
       written[#written + 1] = new
       marked[#marked + 1] = version
@@ -89,7 +90,7 @@ local function settle(prefix, worker, now, items)
   end
   call_in_chunks('HDEL', prefix .. 'w:' .. worker, released, 500)
   mark(prefix, marked)
-  release(prefix, released, now)
+  release(prefix, released, now, over)
   return answers
 end
 

@@ -52,7 +52,8 @@ def act(client: Any, action: str, *rows: Schedule) -> Any:
 
 def coded() -> Schedule:
     """Return the row of a schedule that stands in the code."""
-    row: Schedule = timetables.row_of(task(schedule="@daily")(tidy), compat.get_backend("default"), 0.0)
+    made = task(schedule="@daily")(tidy)
+    row: Schedule = timetables.row_of(timetables.of_code(made, made.schedule), compat.get_backend("default"), 0.0)
     return row
 
 

@@ -21,7 +21,7 @@ from django_backie.exceptions import InvalidArguments, InvalidOption, UnknownTas
 from django_backie.models import Job
 from django_backie.models import Schedule as Row
 from tests.app.tasks import add, echo
-from tests.helpers import StandingClock, drain, mirror
+from tests.helpers import StandingClock, drain, lease, mirror
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -189,6 +189,24 @@ def test_overlap_is_of_each_entry_by_itself(clock: Clock, using: Any, overlap: s
 
     done = [list(job.arguments.values()) for job in Job.objects.filter(state="SUCCESSFUL")]
     assert (done.count([1, 2]), done.count([3, 4])) == (most, most)
+
+
+def test_one_job_of_each_entry_queues_behind_that_which_runs(clock: Clock, using: Any) -> None:
+    backend = using({"one": {**FIVE, "overlap": "queue"}, "two": {**FIVE, "overlap": "queue", "args": [3, 4]}})
+    duty = Schedules(backend, clock)
+    duty.tick()
+    forward(duty, clock, 1, minutes=5)
+    first = {taken.id for taken in lease(backend)}
+    forward(duty, clock, 2, minutes=5)
+
+    assert len(first) == 2
+    assert lease(backend) == []
+    mirror(backend)
+    assert sorted(Job.objects.values_list("state", flat=True)) == [
+        *["CANCELLED"] * 2,
+        *["READY"] * 2,
+        *["RUNNING"] * 2,
+    ]
 
 
 def test_jitter_and_missed_and_zone_are_those_of_the_entry(clock: Clock, using: Any) -> None:

@@ -13,7 +13,7 @@ from django.core.checks import CheckMessage, Error, Info, Tags, register
 from django.db import connections, router
 from django.db.migrations.recorder import MigrationRecorder
 
-from . import compat, conf, registry
+from . import compat, conf, registry, schedule_settings
 from .backend import RedisBackend
 from .broker.inspect import server_info
 from .core.options import timeouts_problem
@@ -149,6 +149,7 @@ def _check_names() -> Iterator[CheckMessage]:
             id="django_backie.E008",
         )
     yield from _check_rows()
+    yield from _check_schedules()
     yield from _check_timeouts()
     for name, places in registry.duplicates().items():
         yield Error(
@@ -173,6 +174,23 @@ def _check_rows() -> Iterator[CheckMessage]:
                 f"the task {name!r} has a schedule, but TASKS[{task.backend!r}]['OPTIONS']['DATABASES'] is empty.",
                 hint="What was taken up of a schedule is kept in a table: name the database, or schedule it elsewhere.",
                 id="django_backie.E011",
+            )
+
+
+def _check_schedules() -> Iterator[CheckMessage]:
+    for backend in _valid_backends():
+        where = f"TASKS[{backend.alias!r}]['OPTIONS']"
+        if backend.config.schedules and not backend.config.databases:
+            yield Error(
+                f"{where} has SCHEDULES, but its DATABASES is empty.",
+                hint="What was taken up of a schedule is kept in a table: name the database, or schedule it elsewhere.",
+                id="django_backie.E011",
+            )
+        for name, problem in schedule_settings.problems(backend):
+            yield Error(
+                f"{where}['SCHEDULES'][{name!r}]: {problem}.",
+                hint="Correct the entry, or take it out: workers leave it out, and nothing else.",
+                id="django_backie.E012",
             )
 
 

@@ -49,6 +49,8 @@ class Config:
     task_modules: tuple[str, ...] = ()
     middleware: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
+    # Not compared, lest it must be hashable; not in the repr, as it has arguments.
+    schedules: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def mirrored(self) -> bool:
@@ -152,6 +154,8 @@ RULES: dict[str, _Rule] = {
     "TASK_MODULES": _NAMES,
     "MIDDLEWARE": _NAMES,
     "SENSITIVE": _NAMES,
+    # What its entries must be is told by schedule_settings: one that is broken stops nothing else.
+    "SCHEDULES": _Rule("a mapping of names to schedules", lambda v: isinstance(v, Mapping), dict),
 }
 
 

@@ -120,8 +120,8 @@ class Job(models.Model):
 class Schedule(models.Model):
     """A task that makes jobs by itself, and the last of its times that was taken up.
 
-    Its rule stands in the code, where the name is empty, or is the row's own; the fields from ``name`` on
-    are for these.
+    Its rule stands in the code, where the name is empty, in the settings under its name, or is the row's own; the
+    fields from ``zone`` on are for these.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -131,6 +131,7 @@ class Schedule(models.Model):
     last_slot = models.DateTimeField(_("last time"))
     is_paused = models.BooleanField(_("paused"), default=False)
     name = models.CharField(_("name"), max_length=100, blank=True, default="")
+    in_settings = models.BooleanField(_("in the settings"), default=False, db_default=False, editable=False)
     zone = models.CharField(_("time zone"), max_length=100, blank=True, default="")
     missed = models.CharField(_("missed times"), max_length=10, default="latest")
     args = models.JSONField(_("arguments"), default=list, blank=True)
@@ -144,10 +145,19 @@ class Schedule(models.Model):
         verbose_name_plural = _("schedules")
         ordering = ["task", "rule"]
         permissions = [("run_schedule", _("Can pause, resume and run schedules"))]
-        constraints = [models.UniqueConstraint(fields=["backend", "task", "rule", "name"], name="backie_schedule_once")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["backend", "task", "rule", "name", "in_settings"], name="backie_schedule_once"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name or f"{self.task} {self.rule}"
+
+    @property
+    def is_written(self) -> bool:
+        """Tell whether people wrote the row, so that they may change it."""
+        return bool(self.name) and not self.in_settings
 
 
 class Pause(models.Model):

@@ -89,7 +89,7 @@ def plan_of(row: Any, backend: RedisBackend) -> Plan:
 def rows(backend: RedisBackend) -> Any:
     """Return the rows that people wrote for a backend, as a queryset."""
     found = apps.get_model("django_backie", "Schedule")._default_manager.using(database_of(backend))
-    return found.filter(backend=backend.alias).exclude(name="")
+    return found.filter(backend=backend.alias, in_settings=False).exclude(name="")
 
 
 def database_of(backend: RedisBackend) -> str:

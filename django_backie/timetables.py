@@ -1,7 +1,11 @@
-"""What people do with schedules: look at them, pause them, go on, run one now."""
+"""What people do with schedules: look at them, pause them, go on, run one now.
+
+Those that stand in the code are known by their task, those in the settings by their name.
+"""
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +15,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 
-from . import registry
+from . import registry, schedule_settings
 from .backend import RedisBackend
 from .clock import SYSTEM
 from .core.timetable import Schedule
@@ -19,50 +23,55 @@ from .core.unique import Unique
 from .exceptions import UnknownTask
 from .moments import moment
 from .result import TaskResult
+from .schedule_settings import Plan
 from .task_definition import Task
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A task with its rule; ``last`` is None where no worker has seen it yet."""
+    """A task with its rule; ``last`` is None where no worker has seen it yet.
+
+    ``name`` is that of the settings, ``problem`` tells why an entry there makes no jobs.
+    """
 
     task: str
     rule: str
     coming: tuple[datetime, ...]
     last: datetime | None = None
     is_paused: bool = False
+    name: str = ""
+    problem: str = ""
 
 
 def overview(backend: RedisBackend, count: int = 3) -> list[Entry]:
-    """Return the schedules in the code, with their next times."""
-    return [_entry(task, schedule, backend, count) for task, schedule in scheduled(backend)]
+    """Return the schedules in the code and in the settings, with their next times."""
+    return [_entry(plan, backend, count) for plan in plans(backend)] + [
+        Entry("", "", (), name=str(name), problem=problem) for name, problem in schedule_settings.problems(backend)
+    ]
 
 
 def pause(name: str, backend: RedisBackend) -> None:
-    """Make no more jobs by a task's schedule until it is resumed; jobs that are made already run.
+    """Make no more jobs by a schedule until it is resumed; jobs that are made already run.
+
+    Args:
+        name: of the task whose schedule stands in the code, or of the schedule in the settings.
 
     Raises:
-        UnknownTask: no task of this name has a schedule.
+        UnknownTask: there is no such schedule.
+        BackieError, InvalidTask: its entry in the settings is broken; says why.
     """
     _set_paused(name, backend, is_paused=True)
 
 
 def resume(name: str, backend: RedisBackend) -> None:
-    """Go on after ``pause``; of the times since, the schedule's ``missed`` decides.
-
-    Raises:
-        UnknownTask: no task of this name has a schedule.
-    """
+    """Go on after ``pause``, whose errors it has; of the times since, the schedule's ``missed`` decides."""
     _set_paused(name, backend, is_paused=False)
 
 
 def run(name: str, backend: RedisBackend) -> TaskResult[Any]:
-    """Make a job of a scheduled task now, beside its times.
-
-    Raises:
-        UnknownTask: no task of this name has a schedule.
-    """
-    found: TaskResult[Any] = _find(name, backend).delay()
+    """Make a job of a schedule now, beside its times; for the name and the errors see ``pause``."""
+    plan = find(name, backend)
+    found: TaskResult[Any] = backend.submit(plan.task, [plan.call])[0]
     return found
 
 
@@ -71,60 +80,92 @@ def database_of(task: Task[..., Any], backend: RedisBackend) -> str:
     return task.database or backend.config.databases[0]
 
 
-def for_slots(task: Task[..., Any], schedule: Schedule) -> Task[..., Any]:
+def for_slots(plan: Plan) -> Task[..., Any]:
     """Return a task as the jobs of its schedule have it, which may not overlap.
 
     ``"skip"`` is one job until its end; ``"queue"`` is one that waits, and one that runs.
     """
-    if schedule.overlap == "skip":
-        return replace(task, schedule=None, coalesce=False, unique=Unique(by=()))
-    if schedule.overlap == "queue":
-        return replace(task, schedule=None, coalesce=False, unique=Unique(by=(), until="start"), concurrency=1)
-    return task
+    overlap = plan.schedule.overlap
+    if overlap == "allow":
+        return plan.task
+    # Schedules of the settings may name the same task, and do not hold each other up.
+    by: Any = functools.partial(_key, plan.name) if plan.name else ()
+    if overlap == "skip":
+        return replace(plan.task, schedule=None, coalesce=False, unique=Unique(by=by))
+    key = by if plan.name else False
+    unique = Unique(by=by, until="start")
+    return replace(plan.task, schedule=None, coalesce=False, unique=unique, concurrency=1, concurrency_key=key)
+
+
+def _key(name: str, *_: Any, **__: Any) -> list[str]:
+    return ["schedule", name]
+
+
+def of_code(task: Task[..., Any], schedule: Schedule) -> Plan:
+    """Return what a schedule means that stands in the code."""
+    return Plan("", task, schedule, ((), {}))
+
+
+def plans(backend: RedisBackend) -> Iterator[Plan]:
+    """Yield the schedules in the code and in the settings, but for broken ones."""
+    for task, schedule in scheduled(backend):
+        yield of_code(task, schedule)
+    for name in schedule_settings.names(backend):
+        try:
+            yield schedule_settings.plan_of(name, backend)
+        except schedule_settings.ERRORS:
+            continue
 
 
 def scheduled(backend: RedisBackend) -> Iterator[tuple[Task[..., Any], Schedule]]:
-    """Yield the tasks of a backend that have a schedule, and it."""
+    """Yield the tasks of a backend that have a schedule in the code, and it."""
     for name in registry.names():
         task = registry.get(name)
         if task.schedule is not None and task.backend == backend.alias:
             yield task, task.schedule
 
 
-def _find(name: str, backend: RedisBackend) -> Task[..., Any]:
-    known = {task.job_name: task for task, _ in scheduled(backend)}
-    if name not in known:
-        have = ", ".join(sorted(known)) or "none has"
-        msg = f"no task {name!r} has a schedule in {backend.alias!r}; these have: {have}"
-        raise UnknownTask(msg)
-    return known[name]
+def find(name: str, backend: RedisBackend) -> Plan:
+    """Return a schedule by its name; for the errors see ``pause``."""
+    known = {task.job_name: of_code(task, schedule) for task, schedule in scheduled(backend)}
+    if name in known:
+        return known[name]
+    if name in backend.config.schedules:
+        return schedule_settings.plan_of(name, backend)
+    have = ", ".join([*sorted(known), *map(str, schedule_settings.names(backend))]) or "none has"
+    msg = f"no task {name!r} has a schedule in {backend.alias!r}, nor have the settings one; these have: {have}"
+    raise UnknownTask(msg)
 
 
-def _entry(task: Task[..., Any], schedule: Schedule, backend: RedisBackend, count: int) -> Entry:
-    slots = schedule.timetable.slots(SYSTEM.now(), settings.TIME_ZONE)
+def _entry(plan: Plan, backend: RedisBackend, count: int) -> Entry:
+    slots = plan.schedule.timetable.slots(SYSTEM.now(), settings.TIME_ZONE)
     coming = tuple(moment(slot) for slot in itertools.islice(slots, count))
-    row = rows_of(task, backend).filter(rule=str(schedule)).first()
-    if row is None:
-        return Entry(task.job_name, str(schedule), coming)
-    return Entry(task.job_name, str(schedule), coming, row.last_slot, row.is_paused)
+    row = rows_of(plan, backend).filter(rule=str(plan.schedule)).first()
+    found = Entry(plan.task.job_name, str(plan.schedule), coming, name=plan.name)
+    return found if row is None else replace(found, last=row.last_slot, is_paused=row.is_paused)
 
 
 def _set_paused(name: str, backend: RedisBackend, *, is_paused: bool) -> None:
-    task = _find(name, backend)
+    plan = find(name, backend)
     # One that no worker has seen yet can be paused before it begins.
-    row_of(task, backend, SYSTEM.now())
-    rows_of(task, backend).update(is_paused=is_paused)
+    row_of(plan, backend, SYSTEM.now())
+    rows_of(plan, backend).update(is_paused=is_paused)
 
 
-def row_of(task: Task[..., Any], backend: RedisBackend, now: float) -> Any:
-    """Return the row of a task with its present rule; a new one begins now, in seconds since 1970."""
-    row, _ = rows_of(task, backend).get_or_create(
-        backend=backend.alias, task=task.job_name, rule=str(task.schedule), defaults={"last_slot": moment(now)}
+def row_of(plan: Plan, backend: RedisBackend, now: float) -> Any:
+    """Return the row of a schedule with its present rule; a new one begins now, in seconds since 1970."""
+    row, _ = rows_of(plan, backend).get_or_create(
+        backend=backend.alias,
+        task=plan.task.job_name,
+        rule=str(plan.schedule),
+        name=plan.name,
+        in_settings=bool(plan.name),
+        defaults={"last_slot": moment(now)},
     )
     return row
 
 
-def rows_of(task: Task[..., Any], backend: RedisBackend) -> Any:
-    """Return the rows of a task, one for each rule that it has ever had, as a queryset."""
-    rows = apps.get_model("django_backie", "Schedule")._default_manager.using(database_of(task, backend))
-    return rows.filter(backend=backend.alias, task=task.job_name, name="")
+def rows_of(plan: Plan, backend: RedisBackend) -> Any:
+    """Return the rows of a schedule, one for each rule that it has ever had, as a queryset."""
+    rows = apps.get_model("django_backie", "Schedule")._default_manager.using(database_of(plan.task, backend))
+    return rows.filter(backend=backend.alias, task=plan.task.job_name, name=plan.name, in_settings=bool(plan.name))

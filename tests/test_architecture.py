@@ -31,7 +31,7 @@ LAYERS: list[list[set[str]]] = [
     [{"base_task"}, {"base_backend", "plan"}, {"unique"}],
     [{"control"}],
     [{"backend"}],
-    [{"aliases"}],
+    [{"aliases"}, {"schedule_settings"}],
     [{"hooks"}, {"limits"}, {"timetables"}, {"schedule_rows"}, {"pauses"}],
     [{"worker"}, {"duties"}],
     [{"progress_page"}, {"queues"}, {"worker.supervisor", "worker.report", "worker.lines", "worker.banner"}],

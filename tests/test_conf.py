@@ -55,6 +55,7 @@ WRONG: list[tuple[str, Any]] = [
     ("TASK_MODULES", "shop.jobs"),
     ("MIDDLEWARE", "shop.jobs"),
     ("SENSITIVE", [None]),
+    ("SCHEDULES", ["ping"]),
 ]
 
 RIGHT: list[tuple[str, Any, Any]] = [
@@ -87,6 +88,7 @@ RIGHT: list[tuple[str, Any, Any]] = [
     ("TASK_MODULES", ["shop.jobs"], ("shop.jobs",)),
     ("MIDDLEWARE", ["shop.jobs"], ("shop.jobs",)),
     ("SENSITIVE", ["card"], ("card",)),
+    ("SCHEDULES", {"ping": {"task": "shop.ping"}}, {"ping": {"task": "shop.ping"}}),
 ]
 
 

@@ -497,7 +497,8 @@ def test_a_scheduled_task_is_run_now_by_command(backend: Any) -> None:
 def test_a_command_names_the_tasks_that_have_a_schedule(backend: Any) -> None:
     scheduled("@yearly")
     with pytest.raises(
-        CommandError, match=r"no task 'echo' has a schedule in 'default'; these have: tests\.app\.tasks"
+        CommandError,
+        match=r"no task 'echo' has a schedule in 'default', nor have the settings one; these have: tests\.app\.tasks",
     ):
         shown("pause-schedule", "echo")
 

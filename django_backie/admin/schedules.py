@@ -1,4 +1,4 @@
-"""Schedules in Django's admin: those of the code to look at, and those that people write, for exposed tasks only."""
+"""Schedules in the admin: those of the code and the settings to look at, those that people write for exposed tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from .. import compat, registry, schedule_rows, timetables
+from .. import compat, registry, schedule_rows, schedule_settings, timetables
 from ..backend import RedisBackend
 from ..clock import SYSTEM
 from ..core.timetable import MISSED, Schedule
@@ -40,12 +40,24 @@ def plan_of(row: Row) -> schedule_rows.Plan:
         BackieError: it is broken; says why.
     """
     choices.known_tasks()
-    if row.name:
+    if row.is_written:
         return schedule_rows.plan_of(row, backend_of(row))
+    if row.in_settings:
+        return _plan_of_settings(row)
     for task, schedule in timetables.scheduled(backend_of(row)):
         if (task.job_name, str(schedule)) == (row.task, row.rule):
             return schedule_rows.Plan(task, schedule, ((), {}))
     raise UnknownTask(_("The code has no such schedule any more."))
+
+
+def _plan_of_settings(row: Row) -> schedule_rows.Plan:
+    backend = backend_of(row)
+    if row.name in backend.config.schedules:
+        plan = schedule_settings.plan_of(row.name, backend)
+        # One of a former rule is not it any more.
+        if (plan.task.job_name, str(plan.schedule)) == (row.task, row.rule):
+            return schedule_rows.Plan(plan.task, plan.schedule, plan.call)
+    raise UnknownTask(_("The settings have no such schedule any more."))
 
 
 def next_times(schedule: Schedule) -> Any:
@@ -121,10 +133,10 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(Row)
 class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """Schedules of the code are shown, and may be paused and run; those that people wrote may be changed, too."""
+    """Schedules of code and settings are shown, may be paused and run; those that people wrote may be changed, too."""
 
     form = ScheduleForm
-    list_display = ("title", "task", "rule", "state", "coming", "last_slot")
+    list_display = ("title", "task", "rule", "source", "state", "coming", "last_slot")
     list_display_links = ("title",)
     actions = ("pause_schedules", "resume_schedules", "run_schedules")
     sortable_by = ()
@@ -134,6 +146,11 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def title(self, row: Row) -> str:
         """Return the name, or for one of the code its task."""
         return row.name or row.task.rpartition(".")[2]
+
+    @admin.display(description=gettext_lazy("stands in"))
+    def source(self, row: Row) -> str:
+        """Return where it stands, and so where it can be changed."""
+        return _("this table") if row.is_written else _("the settings") if row.in_settings else _("the code")
 
     @admin.display(description=gettext_lazy("state"))
     def state(self, row: Row) -> str:
@@ -161,17 +178,23 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return super().has_add_permission(request) and bool(_aliases())
 
     def has_change_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
-        """Refuse to change what stands in the code."""
-        return super().has_change_permission(request, obj) and (obj is None or bool(obj.name))
+        """Refuse to change what stands in the code or in the settings."""
+        return super().has_change_permission(request, obj) and (obj is None or obj.is_written)
 
     def has_delete_permission(self, request: HttpRequest, obj: Row | None = None) -> bool:
-        """Refuse to delete what stands in the code: it would come back, and begin anew."""
-        return super().has_delete_permission(request, obj) and obj is not None and bool(obj.name)
+        """Refuse to delete what stands in the code or in the settings: it would come back, and begin anew."""
+        return super().has_delete_permission(request, obj) and obj is not None and obj.is_written
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Row]:
         """Return the schedules of the first job table."""
         rows = Row.objects.filter(backend__in=_aliases())
         return rows.using(choices.known_databases()[0]) if choices.known_databases() else rows.none()
+
+    def get_fields(self, request: HttpRequest, obj: Row | None = None) -> Any:
+        """Return what the row knows: of those in the code and in the settings the rest does not stand in it."""
+        if obj is None or obj.is_written:
+            return super().get_fields(request, obj)
+        return [name for name in ("backend", "name", "task", "rule") if name != "name" or obj.name]
 
     def save_model(self, request: HttpRequest, obj: Row, form: Any, change: bool) -> None:
         """Write the row; one whose times have changed begins anew."""

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import zoneinfo
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Literal
+from typing import Any, Literal
 
 from cronsim import CronSim, CronSimError
 
@@ -236,6 +236,15 @@ def read(text: str, *, zone: str = "", missed: Missed = "latest") -> Schedule:
         return every(seconds=_length(text, days * 86_400 + hours * 3600 + minutes * 60 + seconds), missed=missed)
     msg = f"the interval {text!r} cannot be read; write it as 'every 5 minutes' or 'every 90 s'"
     raise InvalidOption(msg)
+
+
+def adjusted(schedule: Schedule, **changes: Any) -> Schedule:
+    """Return a schedule with another ``missed``, ``jitter`` or ``overlap``.
+
+    Raises:
+        InvalidOption: it cannot be what it is.
+    """
+    return _checked(replace(schedule, **changes))
 
 
 def schedule_of(value: object) -> Schedule:

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 
-from django_backie import compat, registry, schedule_rows, task, timetables
+from django_backie import compat, registry, schedule_rows, schedule_settings, task, timetables
 from django_backie.models import Job, Schedule
 from tests.app.exposed import hidden, report, tidy
 
@@ -52,7 +52,8 @@ def act(client: Any, action: str, *rows: Schedule) -> Any:
 
 def coded() -> Schedule:
     """Return the row of a schedule that stands in the code."""
-    row: Schedule = timetables.row_of(task(schedule="@daily")(tidy), compat.get_backend("default"), 0.0)
+    made = task(schedule="@daily")(tidy)
+    row: Schedule = timetables.row_of(timetables.of_code(made, made.schedule), compat.get_backend("default"), 0.0)
     return row
 
 
@@ -160,6 +161,64 @@ def test_a_row_is_deleted(root):
     root.post(f"{SCHEDULES}{row.pk}/delete/", {"post": "yes"})
 
     assert not Schedule.objects.exists()
+
+
+@pytest.fixture
+def in_settings(settings):
+    """Return the row of a schedule that stands in the settings, and names a task that is not exposed."""
+    entry = {"task": hidden.job_name, "schedule": "0 3 * * *", "args": ["secret"], "queue": "bulk", "overlap": "skip"}
+    default = settings.TASKS["default"]
+    changed = {**default, "OPTIONS": {**default["OPTIONS"], "SCHEDULES": {"nightly": entry}}}
+    settings.TASKS = {**settings.TASKS, "default": changed}
+    backend = compat.get_backend("default")
+    return timetables.row_of(schedule_settings.plan_of("nightly", backend), backend, 0.0)
+
+
+def test_a_schedule_of_the_settings_is_listed_paused_resumed_and_run(root, in_settings):
+    text = text_of(root.get(SCHEDULES))
+    assert "the settings" in text
+    assert "active" in text
+    assert ">nightly<" in text
+
+    act(root, "pause_schedules", in_settings)
+    assert Schedule.objects.get().is_paused
+    act(root, "resume_schedules", in_settings)
+    assert not Schedule.objects.get().is_paused
+    act(root, "run_schedules", in_settings)
+    (job,) = Job.objects.all()
+    assert (job.task, job.queue, job.arguments) == (hidden.job_name, "bulk", {"region": "secret"})
+
+
+def test_what_stands_in_the_settings_is_neither_changed_nor_deleted(root, in_settings):
+    assert root.post(f"{SCHEDULES}{in_settings.pk}/change/", BLANK).status_code == 403
+    assert root.post(f"{SCHEDULES}{in_settings.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert (Schedule.objects.get().task, Schedule.objects.get().in_settings) == (hidden.job_name, True)
+
+
+def test_its_page_shows_what_the_row_knows(root, in_settings):
+    text = text_of(root.get(f"{SCHEDULES}{in_settings.pk}/change/"))
+
+    assert hidden.job_name in text
+    assert "missed" not in text
+    assert "secret" not in text
+
+
+def test_one_that_was_taken_out_of_the_settings_is_broken_and_makes_nothing(root, in_settings, settings):
+    default = settings.TASKS["default"]
+    settings.TASKS = {**settings.TASKS, "default": {**default, "OPTIONS": {**default["OPTIONS"], "SCHEDULES": {}}}}
+
+    assert "broken: The settings have no such schedule any more." in text_of(root.get(SCHEDULES))
+    assert "no such schedule" in text_of(act(root, "run_schedules", in_settings))
+    assert not Job.objects.exists()
+
+
+def test_people_may_write_one_of_the_same_name(root, in_settings):
+    text_of(root.post(ADD, BLANK, follow=True))
+    assert sorted(Schedule.objects.values_list("name", "in_settings")) == [("nightly", False), ("nightly", True)]
+
+    row = Schedule.objects.get(in_settings=False)
+    root.post(f"{SCHEDULES}{row.pk}/delete/", {"post": "yes"})
+    assert Schedule.objects.get() == in_settings
 
 
 def test_each_right_stands_by_itself(client, django_user_model):

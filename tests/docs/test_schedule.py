@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from django_backie import every, registry
+from django_backie import compat, every, registry, schedule_settings
 
 from .pages import load
 
@@ -27,3 +27,20 @@ def test_the_tasks_of_the_page_are_listed(backend: Any, monkeypatch: pytest.Monk
     assert (page.import_orders.schedule.overlap, page.rebuild_index.schedule.overlap) == ("skip", "queue")
     assert page.fetch_rates.schedule == every(minutes=5)
     assert page.send_digest.schedule.timetable.zone == "Europe/Berlin"
+
+
+def test_the_schedules_of_the_settings_are_read(backend: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_tasks", {})
+    page = load("how-to/schedule")
+    registry.register("shop.tasks.report", page.report)
+    registry.register("shop.tasks.ping", page.clean_up)
+    default = settings.TASKS["default"]
+    options = {**default["OPTIONS"], **page.TASKS["default"]["OPTIONS"]}
+    settings.TASKS = {**settings.TASKS, "default": {**default, "OPTIONS": options}}
+    found = {name: schedule_settings.plan_of(name, compat.get_backend("default")) for name in page.SCHEDULES}
+
+    board = found["report for the board"]
+    assert str(found["nightly report"].schedule) == "0 3 * * * Europe/Berlin"
+    assert (board.task.queue_name, board.task.priority, board.call) == ("bulk", 5, ((), {"region": "all"}))
+    assert board.schedule == every(hours=12, missed="skip", overlap="skip", jitter=30)
+    assert found["ping"].schedule == every(minutes=5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from .conftest import Project, until
@@ -16,8 +18,19 @@ def slots(project: Project) -> list[int]:
     return sorted(int(line.replace("-", "")[:12], 16) // 1000 for line in lines)
 
 
-def test_each_second_makes_one_job_though_a_worker_is_killed(project: Project) -> None:
-    project.environment["BACKIE_LIFECYCLE_MODULES"] = "tests.app.periodic"
+ENTRY = {"task": "tests.app.pulses.pulse", "schedule": "every 1 s", "missed": "all", "args": ["beats.txt"]}
+IN_CODE = {"BACKIE_LIFECYCLE_MODULES": "tests.app.periodic"}
+IN_SETTINGS = {
+    "BACKIE_LIFECYCLE_MODULES": "tests.app.pulses",
+    "BACKIE_LIFECYCLE_OPTIONS": json.dumps({"SCHEDULES": {"heart": ENTRY}}),
+}
+
+
+@pytest.mark.parametrize(("environment", "name"), [(IN_CODE, "beat"), (IN_SETTINGS, "pulse")], ids=["code", "settings"])
+def test_each_second_makes_one_job_though_a_worker_is_killed(
+    project: Project, environment: dict[str, str], name: str
+) -> None:
+    project.environment.update(environment)
     workers = [project.worker() for _ in range(2)]
     until(lambda: len(slots(project)) >= 3, 30)
     workers[0].kill_tree()
@@ -28,7 +41,7 @@ def test_each_second_makes_one_job_though_a_worker_is_killed(project: Project) -
     until(lambda: len(set(slots(project))) >= seen + 7, 40)
 
     found = sorted(set(slots(project)))
-    rows = project.run("print(json.dumps([str(job.pk) for job in Job.objects.filter(task__endswith='beat')]))")
+    rows = project.run(f"print(json.dumps([str(job.pk) for job in Job.objects.filter(task__endswith='{name}')]))")
     made = sorted(int(key.replace("-", "")[:12], 16) // 1000 for key in rows)
     assert found == list(range(found[0], found[-1] + 1)), "none was left out"
     assert len(made) == len(set(made)), "none was made twice"

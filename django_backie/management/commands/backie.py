@@ -57,11 +57,12 @@ class Command(BaseCommand):
         action = actions.add_parser("schedules", help="list the schedules and their next times")
         action.add_argument("--json", action="store_true", help="for machines")
         for name, text in (
-            ("pause-schedule", "make no more jobs by a task's schedule"),
+            ("pause-schedule", "make no more jobs by a schedule"),
             ("resume-schedule", "go on with a paused schedule"),
-            ("run-schedule", "make a job of a scheduled task now"),
+            ("run-schedule", "make a job of a schedule now"),
         ):
-            actions.add_parser(name, help=text).add_argument("task", metavar="TASK")
+            help_of = "the task, or the name in the settings"
+            actions.add_parser(name, help=text).add_argument("task", metavar="SCHEDULE", help=help_of)
         queue_actions.add_arguments(actions)
         self._add_erase(actions)
         chaos.add_arguments(
@@ -92,7 +93,7 @@ class Command(BaseCommand):
                 queue_actions.ACTIONS[action](backend, options, self._say)
                 return
             getattr(self, f"_{action.replace('-', '_')}")(backend, options)
-        except (BackieError, compat.InvalidTaskBackend) as error:
+        except (BackieError, compat.InvalidTask, compat.InvalidTaskBackend) as error:
             raise CommandError(str(error)) from error
 
     def _tasks(self, backend: RedisBackend, options: dict[str, Any]) -> None:
@@ -153,12 +154,16 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps([asdict(entry) for entry in entries], cls=DjangoJSONEncoder))
             return
-        width = max((len(entry.task) for entry in entries), default=0)
+        width = max((len(entry.name or entry.task) for entry in entries), default=0)
         for entry in entries:
+            if entry.problem:
+                self.stdout.write(f"{entry.name:<{width}}  {'broken':<24}  {entry.problem}")
+                continue
             # In the zone of the project: where no request has set another, that is the current one.
             coming = ", ".join(f"{timezone.localtime(slot):%Y-%m-%d %H:%M:%S}" for slot in entry.coming)
             state = "paused" if entry.is_paused else f"next {coming}"
-            self.stdout.write(f"{entry.task:<{width}}  {entry.rule:<24}  {state}")
+            of = f"  of {entry.task}" if entry.name else ""
+            self.stdout.write(f"{entry.name or entry.task:<{width}}  {entry.rule:<24}  {state}{of}")
 
     def _pause_schedule(self, backend: RedisBackend, options: dict[str, Any]) -> None:
         _discover(backend)

@@ -254,6 +254,7 @@ def restored(row: Any) -> Restored:
         row.crashes,
         notes_of(row),
         row.version,
+        None if row.started_at is None else epoch(row.started_at),
     )
 
 

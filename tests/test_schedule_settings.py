@@ -309,7 +309,7 @@ def test_a_broken_entry_is_said_once_and_stops_no_other(
     forward(duty, clock, 5, minutes=1)
 
     assert made() == [("12:05", [1, 2])]
-    assert caplog.text.count("the schedule 'broken' of the settings is broken and left out") == 1
+    assert caplog.text.count("the schedule 'broken' is broken and left out") == 1
 
 
 def test_an_entry_whose_job_cannot_be_made_is_said_once_and_stops_no_other(
@@ -321,7 +321,7 @@ def test_an_entry_whose_job_cannot_be_made_is_said_once_and_stops_no_other(
     forward(duty, clock, 8, minutes=1)
 
     assert made() == [("12:05", [1, 2])]
-    assert caplog.text.count("the schedule 'large' of the settings is broken and left out") == 1
+    assert caplog.text.count("the schedule 'large' is broken and left out") == 1
 
 
 @pytest.mark.parametrize("name", ["", "x" * 101, 7, "a\nb"])

@@ -239,7 +239,8 @@ class RedisBroker:
         rest: list[Any] = []
         for job in jobs:
             due = "" if job.due is None else round(job.due * 1000)
-            rest += (job.id, job.body, due, job.attempt, job.crashes, replies.history(job.attempts), job.version)
+            first = "" if job.first_started is None else round(job.first_started * 1000)
+            rest += (job.id, job.body, due, job.attempt, job.crashes, replies.history(job.attempts), job.version, first)
         named = {"prefix": self.keys.prefix, "revive": int(revive), **self._keep}
         return [int(answer) for answer in self._run("restore", rest, **named)]
 

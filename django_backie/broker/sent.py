@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 class Restored:
     """A job as its row remembers it; ``due`` is seconds since the epoch, ``attempts`` are those that have ended.
 
+    ``first_started``: when it was begun for the first time, in seconds since the epoch; None: it never was.
+
     Whatever the server's clock says, the job's next version is larger than ``version``.
     """
 
@@ -20,6 +22,7 @@ class Restored:
     crashes: int = 0
     attempts: tuple[dict[str, Any], ...] = ()
     version: int = 0
+    first_started: float | None = None
 
 
 class Shown(NamedTuple):

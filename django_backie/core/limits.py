@@ -131,7 +131,7 @@ def rate_of(value: object) -> Rate:
 
 
 def slots_text(digest: str, concurrency: int | Adaptive) -> str:
-    """Return the limit of a concurrency as it travels: its key, how many jobs may run at once, and between which bounds."""
+    """Return the limit of a concurrency as it travels: its key, how many may run at once, and between which bounds."""
     if isinstance(concurrency, Adaptive):
         return f"c{digest}|{concurrency.start}|{concurrency.least}|{concurrency.most}"
     return f"c{digest}|{concurrency}"

@@ -52,7 +52,7 @@ class Schedules:
         self._backend = backend
         self._clock = clock
         self._dues: dict[tuple[str, ...], _Due] = {}
-        # Of the entries of the settings: said once a process, not each second.
+        # Said once a process, not each second.
         self._said: dict[Any, str] = {}
 
     def tick(self) -> float:
@@ -70,13 +70,11 @@ class Schedules:
         except (DatabaseError, InterfaceError) as error:
             logger.warning("schedule of %s: %r is left out for now: %s", due.title, due.database, error)
             return now + self.interval
-        except Exception as error:
-            if not due.plan.name:
-                raise
-            # Whatever is wrong with one entry of the settings, the others and all else go on.
-            self._say(due.plan.name, error)
+        # Whatever is wrong with one, such as a key function of the project's: the others and all else go on.
+        except Exception as error:  # noqa: BLE001
+            self._say(due.title, error)
             return now + self.paused_interval
-        self._said.pop(due.plan.name, None)
+        self._said.pop(due.title, None)
         return at
 
     def _known(self) -> Iterator[_Due]:
@@ -101,7 +99,7 @@ class Schedules:
     def _say(self, name: Any, error: Exception) -> None:
         if self._said.get(name) != str(error):
             self._said[name] = str(error)
-            logger.warning("the schedule %r of the settings is broken and left out: %s", name, error)
+            logger.warning("the schedule %r is broken and left out: %s", name, error)
 
     def _take_up(self, due: _Due, now: float) -> float:
         """Make the jobs of the slots that have come; return when to look again."""

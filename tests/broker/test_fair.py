@@ -341,3 +341,14 @@ def test_one_who_is_replaced_leaves_his_line_to_the_next(broker: RedisBroker, ta
     broker.enqueue([job("a3", group=A, unique="e1|r")])
     assert take(broker) == ["b1", "a2", "a3"]
     assert is_forgotten(broker)
+
+
+def test_a_job_that_was_due_for_its_larger_weight_is_in_no_line_while_it_waits_to_be_tried_again(
+    broker: RedisBroker,
+) -> None:
+    """A group's weight may change: a job far back in its line is due at once then, and must leave the line."""
+    broker.enqueue([*jobs("abcdef", group="a1|1"), job("g", group="a1|10")])
+    leases = {lease.id: lease for lease in claim(broker, 2)}
+    end(broker, leases["g"], State.RETRYABLE, delay=HOUR)
+
+    assert "g" not in ids_of(claim(broker, 20))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from django_backie.broker.keys import pause_of_task
 from django_backie.broker.listener import Listener
 from django_backie.broker.redis import RedisBroker
 from django_backie.broker.replies import Ending, Lease, Pause, Record
@@ -44,6 +45,11 @@ def slots(broker: RedisBroker, key: str = "c1") -> set[str]:
 
 def parked(broker: RedisBroker) -> set[str]:
     return set(broker.client.hkeys(broker.keys["lw"]))
+
+
+def place(broker: RedisBroker, job_id: str) -> int:
+    """Return the score of the place at which a job is parked."""
+    return int(str(broker.client.hget(broker.keys["lw"], job_id)).split("|")[1])
 
 
 def look_now(broker: RedisBroker) -> None:
@@ -244,12 +250,62 @@ def test_who_is_parked_with_another_key_by_now_is_not_let_in(broker: RedisBroker
 
 def test_no_more_are_let_in_than_slots_were_freed(broker: RedisBroker) -> None:
     broker.enqueue(limited("abcdef", TWO))
-    leases = claim(broker, 6)
-    broker.pause("default", Pause(1.0))
-    for lease in leases:
+    for lease in claim(broker, 6):
         end(broker, lease)
 
     assert parked(broker) == {"e", "f"}
+
+
+def test_who_waits_for_the_end_of_a_pause_takes_nobodys_slot(broker: RedisBroker) -> None:
+    broker.enqueue([*limited("a"), *limited("bcd", queue="mail"), *limited("e")])
+    (lease,) = claim(broker, 5)
+    broker.pause("mail", Pause(1.0))
+    end(broker, lease)
+
+    assert ids_of(claim(broker, 5)) == ["e"]
+
+
+def test_who_finds_no_token_leaves_his_slot_to_the_next(broker: RedisBroker) -> None:
+    """Many may stand before the one that can start: none of them costs it a look in ten seconds."""
+    broker.token("r1", 3600.0, 1)
+    broker.enqueue([*limited("a"), *limited("bcde", f"{ONE} {SLOW}"), *limited("f")])
+    (lease,) = claim(broker, 6)
+    end(broker, lease)
+
+    assert ids_of(claim(broker, 6)) == ["f"]
+
+
+def test_who_finds_no_slot_leaves_his_token_to_the_next(broker: RedisBroker) -> None:
+    broker.token("r1", 3600.0, 1)
+    broker.enqueue([*limited("a"), *limited("bcde", f"{ONE} {SLOW}"), *limited("f", f"c2|1 {SLOW}")])
+    assert ids_of(claim(broker, 6)) == ["a"]
+    # All wait for a token; one comes, and the first of them has no slot.
+    for name in "bcde":
+        broker.client.hset(broker.keys["lw"], name, "|".join(["r1", str(place(broker, name)), "default"]))
+    refill(broker)
+
+    assert ids_of(claim(broker, 6)) == ["f"]
+
+
+def test_room_for_more_than_one_script_lets_in_is_looked_at_again_at_once(broker: RedisBroker) -> None:
+    broker.hold(["1"], HOUR)
+    broker.enqueue([job(f"j{number:03}", limits="c1|5000") for number in range(600)])
+    assert claim(broker, 600) == []
+    broker.client.delete(broker.keys["lh"])
+    look_now(broker)
+    assert len(claim(broker, 600)) == 500
+
+    assert len(claim(broker, 600)) == 100
+
+
+def test_a_paused_task_may_have_any_name(broker: RedisBroker) -> None:
+    name = "send|mail"
+    broker.pause(pause_of_task(name), Pause(1.0))
+    broker.enqueue(jobs("ab", task=name))
+    assert claim(broker, 2) == []
+    broker.resume(pause_of_task(name))
+
+    assert ids_of(claim(broker, 2)) == ["a", "b"]
 
 
 def test_more_slots_than_before_let_more_in(broker: RedisBroker) -> None:

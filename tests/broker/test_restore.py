@@ -57,6 +57,30 @@ def test_attempts_and_crashes_are_counted_on(broker: RedisBroker) -> None:
     assert (lease.attempt, lease.crashes) == (3, 1)
 
 
+def test_a_lost_job_that_was_begun_gives_its_key_to_nobody_and_is_no_duplicate(broker: RedisBroker) -> None:
+    """The key stands until the start: of two jobs that were there, one had started."""
+    waits = Restored("b", job("b", unique="s1").body)
+    ran = Restored("a", job("a", unique="s1").body, first_started=1_700_000_000.0)
+    broker.restore([waits, ran])
+
+    assert [record(broker, name).state for name in "ab"] == [State.READY, State.READY]
+    assert record(broker, "a").first_started == 1_700_000_000.0
+
+
+def test_a_lost_job_that_was_begun_is_not_replaced(broker: RedisBroker) -> None:
+    broker.restore([Restored("a", job("a", unique="e1|r").body, first_started=1_700_000_000.0)])
+    broker.enqueue([job("b", unique="e1|r")])
+
+    assert [record(broker, name).state for name in "ab"] == [State.READY, State.CANCELLED]
+
+
+def test_a_job_that_a_person_retries_begins_anew(broker: RedisBroker) -> None:
+    row = Restored("a", job("a", unique="s1").body, first_started=1_700_000_000.0)
+    broker.restore([row], revive=True)
+
+    assert record(broker, "a").first_started is None
+
+
 def test_a_job_whose_time_is_to_come_waits_for_it(broker: RedisBroker) -> None:
     when = far_future()
     broker.restore([remembered("a", due=when)])

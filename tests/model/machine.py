@@ -178,6 +178,7 @@ class Machine(RuleBasedStateMachine):
         attempt=st.integers(0, 3),
         crashes=st.integers(0, 2),
         ahead=st.sampled_from([-100_000, -1, 1, 1_000_000]),
+        begun=times,
         revive=st.booleans(),
     )
     def restore(
@@ -189,10 +190,11 @@ class Machine(RuleBasedStateMachine):
         attempt: int,
         crashes: int,
         ahead: int,
+        begun: float | None,
         revive: bool,
     ) -> None:
         """Bring jobs back from rows that may have seen a later time than the server shows."""
-        rest = (self.moment(wait), attempt, crashes, ({"n": 9},), self.model.now + ahead)
+        rest = (self.moment(wait), attempt, crashes, ({"n": 9},), self.model.now + ahead, self.moment(begun))
         rows = [Restored(job_id, job(job_id, queue, priority).body, *rest) for job_id in chosen]
         self.both("restore", rows, revive=revive)
 

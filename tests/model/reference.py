@@ -352,7 +352,11 @@ class Reference:
             return 0
         _, queue, priority, *_ = row.body.split("\n")
         job = job or Job(row.id, queue, int(priority), row.body)
+        first = job.first
+        if not revive and first is None and row.first_started is not None:
+            first = round(row.first_started * 1000)
         revived = replace(job, queue=queue, priority=int(priority), body=row.body, state="Q", attempt=row.attempt)
+        revived.first = first
         holder = self._other_holder(revived)
         if holder and revive:
             return -1
@@ -360,6 +364,7 @@ class Reference:
         job.attempt, job.crashes, job.finished = row.attempt, row.crashes, None
         job.version = max(job.version, row.version)
         job.notes = job.notes or list(row.attempts)
+        job.first = first
         self.jobs[job.id] = job
         job.state = "Q"
         if not holder:
@@ -476,16 +481,13 @@ class Reference:
         wanted = limit
         for _ in range(ROUNDS):
             part = self._pop(wanted, queues, strict=strict)
-            found = self._claim_part(worker, part, without)
+            found, parked, has_let_in = self._claim_part(worker, part, without)
             leases += found
-            parked = [job for job in part if job.parked_with is not None]
-            # A job of a paused task has left its room under limits to others.
-            has_let_in = any(job.limits and str(job.parked_with).startswith("t") for job in parked)
             if len(part) < wanted and not has_let_in:
                 return leases, False
             if not parked:
                 break
-            wanted -= len(part) - len(parked)
+            wanted -= len(part) - parked
         return leases, True
 
     def _pop(self, most: int, queues: Sequence[str], *, strict: bool) -> list[Job]:
@@ -502,18 +504,25 @@ class Reference:
                 self.fair_looks.pop(name, None)
         return found
 
-    def _claim_part(self, worker: str, part: Sequence[Job], without: dict[str, int]) -> list[Lease]:
-        leases = []
+    def _claim_part(self, worker: str, part: Sequence[Job], without: dict[str, int]) -> tuple[list[Lease], int, bool]:
+        """Hand out some jobs; return besides how many were parked, and whether others may have come in their place."""
+        leases, parked, has_let_in = [], 0, False
         dangerous = any(job.begun == "2" for job in self._held_by(worker))
         for job in part:
             left, look = self._room_of_task(job.task)
             if left < 1:
                 self._park(job, f"t{job.task}", look)
+                parked += 1
+                # A job of a paused task leaves its room under limits to others.
                 for limit, _, _ in job.limits:
                     self._let_in(limit, 1)
+                    has_let_in = True
                 continue
             if key := self._key_without_room(job, without):
                 self._park(job, key, without[key])
+                parked += 1
+                others = [limit for limit, _, _ in job.limits if limit != key]
+                has_let_in |= sum(self._let_in(other, 1) for other in others if other not in without) > 0
                 continue
             if job.crashes >= 2 and dangerous:
                 job.aside, job.keeps_place = self.now + ASIDE, True
@@ -528,7 +537,7 @@ class Reference:
             self._write(job)
             job.token = job.version
             leases.append(job.lease())
-        return leases
+        return leases, parked, has_let_in
 
     def is_mine(self, worker: str, job_id: str, token: int) -> bool:
         return any(job.id == job_id and job.token == token for job in self._held_by(worker))
@@ -781,9 +790,10 @@ class Reference:
         self.lines.setdefault(key, {})[job.id] = job.place
         self.looks.setdefault(key, look)
 
-    def _let_in(self, key: str, most: int | None) -> None:
+    def _let_in(self, key: str, most: int | None) -> int:
         """Make parked jobs ready at their places: ``most``, or where nobody knows, as many as there is room for."""
         left: int | None = None
+        count = 0
         look = self.now
         line = self.lines.get(key, {})
         for job_id in sorted(line, key=lambda name: (line[name], name)):
@@ -795,7 +805,10 @@ class Reference:
                     left = left if most is None else min(left, most)
                 if left < 1:
                     break
-                left -= 1
+                pause = self.pauses.get(job.queue)
+                # Who waits for the end of a pause takes nobody's room.
+                left -= 0 if pause and not self._is_over(pause) else 1
+                count += 1
                 job.parked_with = None
                 self._wake(job.queue)
             del line[job_id]
@@ -804,6 +817,7 @@ class Reference:
             self.looks.pop(key, None)
         elif most is None:
             self.looks[key] = look
+        return count
 
     def _release(self, ids: Sequence[str], endings: Mapping[str, Ending] | None = None) -> None:
         keys = {job_id: self.slots[job_id] for job_id in ids if job_id in self.slots}

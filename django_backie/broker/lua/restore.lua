@@ -2,8 +2,8 @@
 -- keys: b h s x e g
 -- args: prefix revive keep keep_failed
 -- include: time mark record place fair tombs unique
--- Seven arguments a job: id, body, due in ms or "", attempts used, crashes, history (include/record.lua), the row's
--- version.
+-- Eight arguments a job: id, body, due in ms or "", attempts used, crashes, history (include/record.lua), the row's
+-- version, and when it was first started, in ms, or "".
 -- revive: "1" brings back also what is here and has ended; a person may want that, but who restores what is lost must
 -- not: it has ended though its row does not say so yet.
 -- A row older than the end of its job is late in any case, and comes from a caller that gave up long ago.
@@ -11,9 +11,9 @@
 -- Answers per job: the new version, or 0 when the job was left alone, or -1 when another has its unique key.
 local now = now_ms()
 local answers, ids = {}, {}
-for at = first, #ARGV, 7 do ids[#ids + 1] = ARGV[at] end
+for at = first, #ARGV, 8 do ids[#ids + 1] = ARGV[at] end
 local tombs = tombs_of(ids)
-for at = first, #ARGV, 7 do
+for at = first, #ARGV, 8 do
   local id, body, due = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local record = parse(redis.call('HGET', h, id))
   local is_here = redis.call('HEXISTS', b, id) == 1
@@ -29,6 +29,8 @@ for at = first, #ARGV, 7 do
     record.state, record.finished, record.due, record.reason = 'Q', '', due, ''
     record.version = math.max(record.version, row_version)
     if record.history == '' then record.history = ARGV[at + 5] end
+    -- A person who retries a job begins anew; what was lost has begun, though nobody may know how its attempt ended.
+    if revive ~= '1' and record.first == '' then record.first = ARGV[at + 7] end
     local key, holder = unique_of(body), nil
     if key and keeps(key, record) then holder = holder_of(prefix, key, now) else key = nil end
     if holder == id then holder = nil end

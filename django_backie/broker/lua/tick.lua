@@ -32,8 +32,9 @@ for _, name in ipairs(over) do
   redis.call('HDEL', p, name)
   go_on(prefix, name, now)
 end
-local expired = redis.call('ZRANGEBYSCORE', x, '-inf', whole(now), 'LIMIT', 0, 500)
-if #expired > 0 then
+for _ = 1, 20 do
+  local expired = redis.call('ZRANGEBYSCORE', x, '-inf', whole(now), 'LIMIT', 0, 500)
+  if #expired == 0 then break end
   redis.call('HDEL', pr, unpack(expired))
   redis.call('HDEL', b, unpack(expired))
   redis.call('HDEL', h, unpack(expired))

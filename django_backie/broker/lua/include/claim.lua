@@ -168,6 +168,10 @@ local function claim_from(prefix, worker, now, limit, mode, queues, is_fair, wit
       if ends and limits then
         leave_room(prefix, limits, now)
         has_let_in = true
+      elseif limits and limits.slot and limits.rate then
+        -- The room that it leaves under its other limit is for the next one that waits for that.
+        local other = key == limits.slot and limits.rate or limits.slot
+        if not without[other] and let_in(prefix, other, now, 1) > 0 then has_let_in = true end
       end
     elseif not may_take(prefix, worker, new.record, taken) then
       -- It waits aside for a moment, lest those behind it wait, and comes back to its own place.

@@ -93,7 +93,7 @@ end
 -- One after the other, those of a line that are not due yet; a part of it is read at a time. Of the first the queue says
 -- who is due, and who is there, and nobody in `seen` comes once more: half of a script may have left others in a line.
 local function read_line(prefix, name, weight, queue, priority, part, seen)
-  local line = {key = prefix .. 'gl:' .. name, name = name, priority = priority, has = {}, taken = {}}
+  local line = {key = prefix .. 'gl:' .. name, name = name, priority = priority, has = {}, taken = {}, strays = {}}
   local ids, index, skipped = {}, 0, {}
   local function read(count)
     for _, id in ipairs(redis.call('ZRANGE', line.key, #ids, #ids + count - 1)) do
@@ -129,6 +129,7 @@ local function go_from_lines(prefix, lines)
     else
       call_in_chunks('ZREM', line.key, line.taken, 500)
     end
+    call_in_chunks('ZREM', line.key, line.strays, 500)
     if line.is_dry then redis.call('ZREM', prefix .. 'ga', line.name) end
   end
 end
@@ -158,7 +159,10 @@ local function pop_fairly(prefix, queue, bound, is_to_the_end, limit, take)
     local id, line = ids[count], line_of_each[count]
     take(id, scores[count], queue)
     -- One that came back to a place of its own stands in no line any more.
-    if line and line.has[id] then
+    if line and not line.has[id] then
+      -- Where weights differ it may stand further back than was read; it must not be found there when it runs.
+      line.strays[#line.strays + 1] = id
+    elseif line then
       line.taken[#line.taken + 1] = id
       local next_one = line.next()
       if next_one then

@@ -111,30 +111,47 @@ local function park(prefix, id, key, look, place)
   redis.call('ZADD', prefix .. 'la', 'NX', whole(look), key)
 end
 
--- Move parked jobs back to their places, as many as may start, or `most`; a worker will look once more.
+local function is_paused_queue(prefix, queue, now)
+  local pause = redis.call('HGET', prefix .. 'p', queue)
+  return pause and (tonumber(string.match(pause, '^%d+')) or math.huge) > now
+end
+
+-- Where a job is parked with a key: its own place and its queue, or nothing. A task may have any name.
+local function parked_place(prefix, id, key)
+  local text = redis.call('HGET', prefix .. 'lw', id) or ''
+  if string.sub(text, 1, #key + 1) ~= key .. '|' then return nil end
+  return string.match(text, '^(-?%d+)|(.*)$', #key + 2)
+end
+
+-- Move parked jobs back to their places, as many as may start, or `most`; a worker will look once more. Those of a queue
+-- that is paused come as well, and take nobody's room. Answers how many have moved.
 local function let_in(prefix, key, now, most)
   local line = prefix .. 'lp:' .. key
-  local left, look = nil, now
+  local left, look, count = nil, now, 0
   for _ = 1, most_let_in do
     local id = redis.call('ZRANGE', line, 0, 0)[1]
     if not id then
       redis.call('ZREM', prefix .. 'la', key)
-      return
+      return count
     end
-    local parked_with, score, queue = string.match(redis.call('HGET', prefix .. 'lw', id) or '', '^([^|]*)|(-?%d+)|(.*)$')
-    if parked_with == key then
+    local score, queue = parked_place(prefix, id, key)
+    if score then
       if not left then
         left, look = room(prefix, key, limits_of(redis.call('HGET', prefix .. 'b', id) or '') or {}, now)
         left = math.min(left, most)
       end
       if left < 1 then break end
-      left = left - 1
+      if not is_paused_queue(prefix, queue, now) then left = left - 1 end
+      count = count + 1
       redis.call('HDEL', prefix .. 'lw', id)
       make_ready(prefix, id, queue, score)
     end
     redis.call('ZREM', line, id)
   end
+  -- There is room for more than one script lets in.
+  if left and left > 0 then look = now end
   if most == math.huge then redis.call('ZADD', prefix .. 'la', whole(look), key) end
+  return count
 end
 
 -- Look where it is time to look.

@@ -20,6 +20,9 @@ end
 
 -- A part at a time: nobody waits for a million.
 local function remove_range(key, from, to)
-  local found = redis.call('ZRANGEBYSCORE', key, from, to, 'LIMIT', 0, 1000)
-  if #found > 0 then redis.call('ZREM', key, unpack(found)) end
+  for _ = 1, 20 do
+    local found = redis.call('ZRANGEBYSCORE', key, from, to, 'LIMIT', 0, 1000)
+    if #found == 0 then return end
+    redis.call('ZREM', key, unpack(found))
+  end
 end

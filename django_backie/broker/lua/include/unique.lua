@@ -53,10 +53,12 @@ local function forget_if_void(prefix, key, now)
   if not holder_of(prefix, key, now) then redis.call('HDEL', prefix .. 'u', key) end
 end
 
--- Void keys that nobody has told of, a part at a time.
+-- Void keys that nobody has told of, a part at a time: all within two minutes, however many there are.
 local function sweep_keys(prefix, now)
-  if redis.call('EXISTS', prefix .. 'u') == 0 then return end
-  local found = redis.call('HSCAN', prefix .. 'u', redis.call('GET', prefix .. 'uc') or '0', 'COUNT', 100)
+  local count = redis.call('HLEN', prefix .. 'u')
+  if count == 0 then return end
+  local part = math.min(2000, math.max(100, math.ceil(count / 100)))
+  local found = redis.call('HSCAN', prefix .. 'u', redis.call('GET', prefix .. 'uc') or '0', 'COUNT', part)
   for at = 1, #found[2], 2 do forget_if_void(prefix, found[2][at], now) end
   if found[1] == '0' then redis.call('DEL', prefix .. 'uc') else redis.call('SET', prefix .. 'uc', found[1]) end
 end

@@ -9,7 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import transaction
 
-from django_backie import BaseTask, Rate, Shared, compat, control, limits, task
+from django_backie import Adaptive, BaseTask, Rate, Shared, compat, control, limits, task
 from django_backie.core import head
 from django_backie.core.states import State
 from django_backie.exceptions import InvalidOption, UnserializableValue
@@ -335,3 +335,46 @@ def test_an_immediate_backend_runs_jobs_in_spite_of_their_limits(settings: Any) 
     settings.TASKS = {"default": {"BACKEND": "django_backie.testing.ImmediateBackend"}}
 
     assert [text.delay(str(number)).return_value for number in range(3)] == ["0", "1", "2"]
+
+
+# Limits that find their own measure.
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"most": 0}, "must be whole numbers from 1"),
+        ({"most": True}, "must be whole numbers from 1"),
+        ({"most": 5, "least": 6}, "is not in order; least is at most start, and start at most most"),
+        ({"most": 5, "start": 6}, "is not in order"),
+        ({"most": 5, "least": 3, "start": 2}, "is not in order"),
+        ({"most": 100_001}, "must be whole numbers from 1 to 100000"),
+    ],
+)
+def test_bounds_that_cannot_be_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidOption, match=message):
+        Adaptive(**values)
+
+
+def test_bounds_travel_with_the_job(backend: Any) -> None:
+    result = add.using(concurrency=Adaptive(9, least=2, start=4)).delay(1, 2)
+
+    assert limits_of(backend, result).endswith("|4|2|9")
+
+
+def test_the_slots_of_a_fixed_limit_are_its_own(backend: Any) -> None:
+    assert limits.slots(task(concurrency=7)(add.func), 1, 2) == 7
+    assert limits.slots(task(concurrency_key="a")(add.func), 1, 2) == 1
+
+
+def test_who_asks_for_the_slots_of_a_task_without_a_limit_is_told(backend: Any) -> None:
+    with pytest.raises(InvalidOption, match=r"add has no concurrency limit; set concurrency or concurrency_key on it"):
+        limits.slots(add, 1, 2)
+
+
+def test_a_limit_that_nobody_has_used_has_the_slots_of_its_start(backend: Any) -> None:
+    assert limits.slots(task(concurrency=Adaptive(9, start=4))(add.func), 1, 2) == 4
+
+
+def test_async_code_asks_for_slots_too(backend: Any) -> None:
+    assert async_to_sync(limits.aslots)(task(concurrency=Adaptive(9))(add.func), 1, 2) == 1

@@ -510,3 +510,26 @@ def test_a_schedule_without_a_table_is_told_by_manage_py_check(backend: Any) -> 
     assert [message.msg for message in found] == [
         "the task 'tests.app.tasks.echo' has a schedule, but TASKS['now']['OPTIONS']['DATABASES'] is empty."
     ]
+
+
+def no_key(text: str = "") -> str:
+    """Fail, as a project's function may."""
+    raise LookupError("no such tenant")
+
+
+def add_nothing(text: str = "") -> None:
+    """Do nothing."""
+
+
+def test_a_schedule_that_raises_stops_no_other_and_is_said_once(
+    backend: Any, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are looked at in the order of their names: the broken one comes first."""
+    task(schedule=every(minutes=5), concurrency_key=no_key)(add_nothing)
+    scheduled(every(minutes=5))
+    duty = Schedules(backend, clock)
+    duty.tick()
+    slots_pass(backend, clock, duty, 2)
+
+    assert times() == ["12:05:00", "12:10:00"]
+    assert caplog.text.count("is broken and left out: no such tenant") == 1

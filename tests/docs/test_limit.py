@@ -6,12 +6,20 @@ from typing import Any
 
 import pytest
 
+from django_backie.broker.replies import Ending
 from django_backie.core.states import State
 from tests.helpers import drain, lease
 
 from .pages import load
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
+
+WORKER = "host:1.0:abcd.0"  # of tests.helpers.lease
+
+
+def end(backend: Any, leases: list[Any], state: State) -> None:
+    """End attempts of the worker that ``lease`` has taken them for."""
+    backend.broker.turn(WORKER, [Ending(one.id, one.token, state) for one in leases])
 
 
 def started(backend: Any) -> list[list[Any]]:
@@ -79,3 +87,24 @@ def test_a_view_takes_tokens_and_a_webhook_holds_a_limit(backend: Any) -> None:
     page.charge.delay("acme", 1)
     page.charge.delay("other", 1)
     assert started(backend) == [["other", 1]]
+
+
+def test_deliveries_to_a_partner_begin_with_ten_and_find_their_measure(backend: Any) -> None:
+    page = load("how-to/limit")
+    page.deliver.delay_many([("acme", number) for number in range(60)])
+    first = lease(backend)
+    assert (len(first), page.right_now("acme")) == (10, 10)
+
+    end(backend, first, State.SUCCESSFUL)
+
+    assert page.right_now("acme") == 11
+    assert len(lease(backend)) == 11
+    assert page.right_now("other") == 10
+
+
+def test_a_delivery_that_fails_leaves_half_of_the_slots(backend: Any) -> None:
+    page = load("how-to/limit")
+    page.deliver.delay_many([("acme", number) for number in range(20)])
+    end(backend, lease(backend), State.FAILED)
+
+    assert page.right_now("acme") == 5

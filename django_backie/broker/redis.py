@@ -10,6 +10,7 @@ from typing import Any, Literal
 import redis
 
 from ..conf import Config
+from ..core.head import has_flags
 from ..core.job import Packed
 from ..core.unique import key_of_lock
 from . import replies, scripts
@@ -61,14 +62,16 @@ class RedisBroker:
         answers: list[Answer] = []
         for start in range(0, len(jobs), MOST_AT_ONCE):
             rest: list[Any] = []
-            unique = ""
+            unique, verb = "", "enqueue plain"
             for job in jobs[start : start + MOST_AT_ONCE]:
                 due = "" if job.run_after is None else round(job.run_after * 1000)
                 rest += (job.id, job.queue, job.priority, due, job.body)
                 if job.unique:
-                    unique = "1"
+                    unique, verb = "1", "enqueue"
+                elif has_flags(job.body):
+                    verb = "enqueue"
             named = {"bounds": self._bounds, "unique": unique, **self._keep}
-            found = self._run("enqueue", rest, prefix=self.keys.prefix, **named)
+            found = self._run(verb, rest, prefix=self.keys.prefix, **named)
             answers += map(replies.answer if unique else Arrival, found)
         return answers
 

@@ -2,7 +2,8 @@
 
 A script opens with one sentence and three header lines: ``-- keys: b h`` and ``-- args: worker limit`` become Lua
 locals, ``-- include: time record`` puts files of ``lua/include/`` in front. Arguments beyond the named ones are a list:
-the script reads them from ``ARGV[first]`` on.
+the script reads them from ``ARGV[first]`` on. ``-- policies: unique`` includes more, but not where the verb is
+``"enqueue plain"``: a server makes all functions of a script anew at each call, which took as long as the call itself.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import redis
 
 from .keys import Keys
 
+PLAIN = "plain"
 _LUA = files(__package__) / "lua"
 
 
@@ -53,13 +55,16 @@ class Script:
 
 @functools.cache
 def load(name: str) -> Script:
-    """Return the script of a verb."""
-    text = (_LUA / f"{name}.lua").read_text()
+    """Return the script of a verb, such as ``"enqueue"``, or of one whose jobs use no policies, ``"enqueue plain"``."""
+    verb, _, variant = name.partition(" ")
+    text = (_LUA / f"{verb}.lua").read_text()
     keys, args, includes = (_header(text, what) for what in ("keys", "args", "include"))
+    if variant != PLAIN:
+        includes += _header(text, "policies")
     parts = [_locals(keys, "KEYS"), _locals(args, "ARGV"), f"local first = {len(args) + 1}"]
     parts += [(_LUA / "include" / f"{include}.lua").read_text() for include in includes]
     source = "\n".join([*parts, text])
-    return Script(name, source, sha1(source.encode(), usedforsecurity=False).hexdigest(), keys, args, frozenset(args))
+    return Script(verb, source, sha1(source.encode(), usedforsecurity=False).hexdigest(), keys, args, frozenset(args))
 
 
 def names() -> list[str]:

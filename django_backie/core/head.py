@@ -14,6 +14,11 @@ _GROUP = re.compile(r'1[a-z]*f[a-z]*\n(?:[^\n]*\n){3}.*?"i":"([0-9a-f]+\|\d+)"')
 _UNIQUE = re.compile(r'(?:[^\n]*\n){4}\{"u":"([es][0-9a-f]+(?:\|\d+)?(?:\|[rx])?)"')
 
 
+def has_flags(body: str) -> bool:
+    """Tell whether a body says in its first line that a script has more to read: limits, or a group."""
+    return body[1:2] != "\n"
+
+
 def lines(body: str) -> list[str]:
     """Return the five lines of a body.
 

@@ -105,7 +105,7 @@ def test_a_server_that_has_forgotten_the_scripts_gets_them_again(
     forget(monkeypatch)
 
     assert broker.enqueue([job("a"), job("b")]) == [False, True]
-    assert broker.client.script_exists(scripts.load("enqueue").sha) == [True]
+    assert broker.client.script_exists(scripts.load("enqueue plain").sha) == [True]
     assert ids_of(claim(broker, 2)) == ["a", "b"]
 
 
@@ -116,3 +116,23 @@ def test_a_forgotten_script_runs_only_once(broker: RedisBroker, monkeypatch: pyt
     claim(broker)
 
     assert broker.turn(WORKER).held == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "verb"),
+    [
+        ({}, "enqueue plain"),
+        ({"unique": "e1"}, "enqueue"),
+        ({"group": "a1|1"}, "enqueue"),
+        ({"limits": "c1|1"}, "enqueue"),
+    ],
+)
+def test_only_jobs_with_policies_pay_for_their_functions(
+    broker: RedisBroker, monkeypatch: pytest.MonkeyPatch, values: dict[str, str], verb: str
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(scripts, "load", lambda name: asked.append(name) or ORIGINAL(name))
+    broker.enqueue([job("a"), job("b", **values)])
+
+    assert asked == [verb]
+    assert len(ORIGINAL("enqueue plain").source) < len(ORIGINAL("enqueue").source)

@@ -1,7 +1,8 @@
 -- Add jobs; one that is here already is left alone, and one that has been here and has failed, or was cancelled or erased.
 -- keys: b h s seq e g
 -- args: prefix bounds unique keep keep_failed
--- include: time mark record place fair tombs stop unique
+-- include: time mark record place tombs
+-- policies: fair stop unique
 -- Five arguments a job: id, queue, priority, run after in ms since the epoch (or empty), body.
 -- Bounds: the most ready jobs of a queue, as JSON of queue ("*": any other) -> number, or empty.
 -- Unique: "1" where a job has a unique key, or empty.

@@ -606,3 +606,45 @@ def test_a_thousand_waiting_jobs_cost_one_claim_no_long_time(broker: RedisBroker
     assert first.id == "j000"
     assert [lease.id for leases in got for lease in leases] == ["x"]
     assert next(at for at, leases in enumerate(got) if leases) > 1
+
+
+# A clock that is set back.
+
+STEP = HOUR * 1000
+
+
+def set_back(broker: RedisBroker) -> None:
+    """Let what was written be of a time an hour later, as if the clock had been set back by that."""
+    for name in ("lr", "lh", "la"):
+        for key, at in broker.client.zrange(broker.keys[name], 0, -1, withscores=True):
+            broker.client.zadd(broker.keys[name], {key: at + STEP})
+    broker.client.set(broker.keys["clk"], now_ms(broker) + STEP)
+
+
+def test_a_clock_that_is_set_back_does_not_freeze_a_rate(broker: RedisBroker) -> None:
+    broker.enqueue(limited("ab", "r1|1.000000|1"))
+    broker.token("r1", 60.0, 1)
+    set_back(broker)
+
+    assert 0 < broker.token("r1", 0.05, 1) <= 0.05
+
+
+def test_a_clock_that_is_set_back_does_not_prolong_a_hold(broker: RedisBroker) -> None:
+    broker.enqueue(limited("a"))
+    broker.hold(["1"], 0.001)
+    set_back(broker)
+    assert claim(broker, 1) == []
+    broker.tick()
+
+    assert ids_of(claim(broker, 1)) == ["a"]
+
+
+def test_after_a_clock_is_set_back_somebody_looks_for_room_at_once(broker: RedisBroker) -> None:
+    broker.hold(["1"], HOUR)
+    broker.enqueue(limited("ab"))
+    assert claim(broker, 2) == []
+    broker.client.delete(broker.keys["lh"])
+    set_back(broker)
+    broker.tick()
+
+    assert ids_of(claim(broker, 2)) == ["a"]

@@ -585,6 +585,9 @@ class Reference:
         if hole:
             self.leases = dict.fromkeys(self.leases, self.now + LEASE)
         taken = sum(self._recover(worker, None) for worker in late)
+        if last - self.now > 5000:
+            self.held_limits = {name: until - (last - self.now) for name, until in self.held_limits.items()}
+            self.looks = {key: min(look, self.now) for key, look in self.looks.items()}
         promoted = self._promote()
         self._look_at_lines()
         for queue in [queue for queue, pause in self.pauses.items() if self._is_over(pause)]:
@@ -653,7 +656,7 @@ class Reference:
         left, look = self._room(key, interval * 1000, burst)
         if left < 1:
             return max(1, look - self.now) / 1000
-        self._take_token(key, interval * 1000)
+        self._take_token(key, interval * 1000, burst)
         return 0.0
 
     def holders(self, keys: Sequence[str]) -> list[str]:
@@ -749,7 +752,7 @@ class Reference:
             most = self.measures.get(key, (most * 1000,))[0] // 1000 if bounds else most
             most = max(bounds[0], min(bounds[1], most)) if bounds else most
             return most - [*self.slots.values()].count(key), self.now + PATIENCE
-        full = max(self.full.get(key, 0.0), float(self.now))
+        full = self._full_at(key, interval, most)
         left = math.floor(most - (full - self.now) / interval + 1e-6)
         after = full + max(left, 0) * interval
         return left, math.ceil(after - (most - 1) * interval - 1e-6)
@@ -780,10 +783,13 @@ class Reference:
                     size, halved, *_ = self.measures.get(key, (start * 1000, 0))
                     self._measure(key, max(least * 1000, min(most * 1000, size)), halved, least, most)
             else:
-                self._take_token(key, interval)
+                self._take_token(key, interval, start)
 
-    def _take_token(self, key: str, interval: float) -> None:
-        self.full[key] = float(f"{max(self.full.get(key, 0.0), float(self.now)) + interval:.3f}")
+    def _full_at(self, key: str, interval: float, burst: int) -> float:
+        return min(max(self.full.get(key, 0.0), float(self.now)), self.now + burst * interval)
+
+    def _take_token(self, key: str, interval: float, burst: int) -> None:
+        self.full[key] = float(f"{self._full_at(key, interval, burst) + interval:.3f}")
 
     def _park(self, job: Job, key: str, look: int) -> None:
         job.parked_with = key

@@ -715,6 +715,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("due", "record == '' and redis.call('ZSCORE', s, id) or ''", "''", "A scheduled job's row says ready."),
     ],
     "tick.lua": [
+        ("back-limit", "last - now > 5000 then set", "false then set", "A clock that is set back freezes limits."),
         ("look-group", "look_at_lines(prefix, now)\n", "", "What half of a script has left of a line stays."),
         ("buckets-limit", "remove_range(lr, '-inf', whole(now))\n", "", "Full buckets pile up."),
         ("holds-limit", "remove_range(lh, '-inf', whole(now))\n", "", "Holds that are over pile up."),
@@ -756,7 +757,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("hole-length", "tonumber(lease) * 2 / 3", "tonumber(lease)", "After a short freeze live jobs run twice."),
         ("hole-edge", "> tonumber(lease) * 2 / 3", ">= tonumber(lease) * 2 / 3", "A dead worker is spared once more."),
         ("hole-back", " or last - now > 5000", "", "A clock that was set back far reaps by old leases."),
-        ("hole-back-edge", "last - now > 5000", "last - now > 3000", "A small step back spares the dead."),
+        ("hole-back-edge", "or last - now > 5000", "or last - now > 3000", "A small step back spares the dead."),
         (
             "hole-lease",
             "    redis.call('ZADD', w, whole(now + tonumber(lease)), worker)\n",
@@ -793,7 +794,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("wait", "math.max(1, look - now)", "look", "Whoever has to wait waits for decades."),
         (
             "take",
-            "take_token(prefix, key, full_at(prefix, key, now), limits.interval)\n",
+            "take_token(prefix, key, full_at(prefix, key, now, limits), limits.interval)\n",
             "",
             "Tokens are never used up.",
         ),
@@ -1857,6 +1858,24 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "Void slots leave their keys.",
         ),
         ("full", "'lr', key) or 0), now)", "'lr', key) or 0), 0)", "A rested bucket has tokens for weeks."),
+        (
+            "emptier",
+            "return math.min(full, now + limits.burst * limits.interval)",
+            "return full",
+            "A clock that is set back freezes rates.",
+        ),
+        (
+            "back-hold",
+            "whole(tonumber(held[at + 1]) - step)",
+            "held[at + 1]",
+            "A clock that is set back prolongs holds.",
+        ),
+        (
+            "back-look",
+            "    redis.call('ZADD', prefix .. 'la', whole(now), key)\n",
+            "",
+            "Nobody looks until the clock is where it was.",
+        ),
         ("tokens", "burst - (full - now) / interval", "burst", "There are always tokens."),
         ("tokens-round", "math.floor(burst", "math.ceil(burst", "A part of a token is one."),
         ("next", "math.ceil(full - (burst - 1) * interval", "math.ceil(full", "A bucket has to fill before it gives."),

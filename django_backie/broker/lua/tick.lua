@@ -25,6 +25,7 @@ else
     buried = buried + 1
   end
 end
+if last - now > 5000 then set_limits_back(prefix, now, last - now) end
 local promoted = promote(prefix, now, 1000)
 look_at_lines(prefix, now)
 local _, over = paused_queues(prefix, now)

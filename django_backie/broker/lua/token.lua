@@ -7,5 +7,5 @@ local now = now_ms()
 local limits = {rate = key, interval = tonumber(interval), burst = tonumber(burst)}
 local left, look = room(prefix, key, limits, now)
 if left < 1 then return math.max(1, look - now) end
-take_token(prefix, key, full_at(prefix, key, now), limits.interval)
+take_token(prefix, key, full_at(prefix, key, now, limits), limits.interval)
 return 0

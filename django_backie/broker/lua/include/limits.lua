@@ -42,8 +42,10 @@ local function slots_left(prefix, key, most)
 end
 
 -- The bucket as one time (generic cell rate algorithm): it is full from then on, and each start moves it by an interval.
-local function full_at(prefix, key, now)
-  return math.max(tonumber(redis.call('ZSCORE', prefix .. 'lr', key) or 0), now)
+-- No bucket is ever emptier than empty; one that seems so was written before the clock was set back.
+local function full_at(prefix, key, now, limits)
+  local full = math.max(tonumber(redis.call('ZSCORE', prefix .. 'lr', key) or 0), now)
+  return math.min(full, now + limits.burst * limits.interval)
 end
 
 local function tokens_left(full, now, interval, burst)
@@ -77,7 +79,7 @@ local function room(prefix, key, limits, now)
   if held > now then return 0, held end
   if limits.slot == key then return slots_left(prefix, key, most_of(prefix, limits)), now + parking_patience end
   if limits.rate ~= key then return 1, now + parking_patience end
-  local full = full_at(prefix, key, now)
+  local full = full_at(prefix, key, now, limits)
   local left = tokens_left(full, now, limits.interval, limits.burst)
   return left, next_token(full + math.max(left, 0) * limits.interval, limits.interval, limits.burst)
 end
@@ -102,7 +104,7 @@ local function take_room(prefix, id, limits, now)
     redis.call('HSET', prefix .. 'lj', id, limits.slot)
     begin_measure(prefix, limits, now)
   end
-  if limits.rate then take_token(prefix, limits.rate, full_at(prefix, limits.rate, now), limits.interval) end
+  if limits.rate then take_token(prefix, limits.rate, full_at(prefix, limits.rate, now, limits), limits.interval) end
 end
 
 local function park(prefix, id, key, look, place)
@@ -158,6 +160,15 @@ end
 local function let_in_where_due(prefix, now)
   for _, key in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'la', '-inf', whole(now), 'LIMIT', 0, 20)) do
     let_in(prefix, key, now, math.huge)
+  end
+end
+
+-- The clock was set back: what is held is held no longer than it was, and somebody looks for room again.
+local function set_limits_back(prefix, now, step)
+  local held = redis.call('ZRANGE', prefix .. 'lh', 0, 999, 'WITHSCORES')
+  for at = 1, #held, 2 do redis.call('ZADD', prefix .. 'lh', whole(tonumber(held[at + 1]) - step), held[at]) end
+  for _, key in ipairs(redis.call('ZRANGEBYSCORE', prefix .. 'la', whole(now + 1), '+inf', 'LIMIT', 0, 1000)) do
+    redis.call('ZADD', prefix .. 'la', whole(now), key)
   end
 end
 

@@ -43,15 +43,17 @@ class Written:
     """What has become of snapshots.
 
     ``failed`` could not be written; ``behind`` are those whose rows have a larger version, with that version;
-    ``missing`` have no row yet.
+    ``missing`` have no row yet; ``new`` is how many of them had none when it was looked for.
     """
 
     failed: frozenset[str] = frozenset()
     behind: Versions = field(default_factory=dict)
     missing: tuple[Snapshot, ...] = ()
+    new: int = field(default=0, compare=False)
 
     def __or__(self, other: Written) -> Written:
-        return Written(self.failed | other.failed, {**self.behind, **other.behind}, self.missing + other.missing)
+        missing, new = self.missing + other.missing, self.new + other.new
+        return Written(self.failed | other.failed, {**self.behind, **other.behind}, missing, new)
 
 
 # Writes some snapshots to a database, in one transaction.
@@ -62,18 +64,30 @@ _Statement = Callable[[Sequence[Row], str], int | None]
 
 
 def write(
-    snapshots: Sequence[Snapshot], databases: Sequence[str], unpack: Unpack, describe: Describe, backend: str
+    snapshots: Sequence[Snapshot],
+    databases: Sequence[str],
+    unpack: Unpack,
+    describe: Describe,
+    backend: str,
+    *,
+    are_new: bool = False,
 ) -> Written:
-    """Write the snapshots to the tables they belong to."""
+    """Write the snapshots to the tables they belong to.
+
+    Args:
+        are_new: they are believed to have no rows, so nobody looks for these first. It is right in any case, but
+            dearer where they have some.
+    """
     reader = Reader(unpack, describe, backend)
     written = Written()
     for alias, group in _by_database(snapshots, databases, reader).items():
         for chunk in _chunks(group):
             rows = Rows(alias, reader)
             give_way(len(chunk))
-            changed = _carefully(_change, chunk, rows)
+            is_blind = are_new and upsert.can_update(alias)
+            changed = Written(missing=tuple(chunk)) if is_blind else _carefully(_change, chunk, rows)
             inserted = _carefully(_insert, changed.missing, rows) if changed.missing else Written()
-            written |= Written(changed.failed, changed.behind) | inserted
+            written |= Written(changed.failed, changed.behind, new=len(changed.missing)) | inserted
     return written
 
 

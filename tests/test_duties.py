@@ -257,6 +257,34 @@ def test_mirror_does_not_pause_while_there_is_a_full_batch(backend: Any, monkeyp
     assert JobRow.objects.count() == 3
 
 
+def rows_looked_for(backend: Any, duty: Mirror, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Mirror eleven batches of two new jobs; return for each whether rows were looked for that are there."""
+    write, found = mirror_module.write, list[bool]()
+
+    def written(*arguments: Any, are_new: bool) -> Any:
+        found.append(not are_new)
+        return write(*arguments, are_new=are_new)
+
+    monkeypatch.setattr(mirror_module, "write", written)
+    for _ in range(11):
+        push(backend, make_job(), make_job())
+        duty.tick()
+    return found
+
+
+def test_after_a_batch_of_new_jobs_nobody_looks_for_their_rows_for_nine_batches(
+    backend: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Mirror, "batch", 2)
+
+    assert rows_looked_for(backend, Mirror(backend), monkeypatch) == [True, *[False] * 9, True]
+    assert JobRow.objects.count() == 22
+
+
+def test_small_batches_of_new_jobs_are_looked_for(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rows_looked_for(backend, Mirror(backend), monkeypatch) == [True] * 11
+
+
 def test_draining_mirrors_everything(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Mirror, "batch", 2)
     push(backend, *(make_job() for _ in range(5)))
@@ -273,7 +301,7 @@ def test_a_database_that_is_down_loses_nothing(backend: Any, monkeypatch: pytest
     duty = Mirror(backend)
 
     with monkeypatch.context() as patch:
-        patch.setattr("django_backie.mirror.write", lambda *_: 1 / 0)
+        patch.setattr("django_backie.mirror.write", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             duty.tick()
     duty.tick()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.db import DatabaseError, InterfaceError
 
 from .. import hooks, mirror, outbox
 from ..backend import RedisBackend
 from ..base_backend import describe
+from ..broker.replies import Snapshot
 from ..courtesy import give_way
+from ..rows import Describe
 
 logger = logging.getLogger("django_backie.duties")
 
@@ -24,11 +26,15 @@ class Mirror:
     stuck_interval = 5.0
     batch = 500
     most_pages = 10
+    # Where so large a part of a batch had no rows, nobody looks for those of the batches that follow.
+    mostly = 0.9
+    unlooked = 9
 
     def __init__(self, backend: RedisBackend) -> None:
         self._backend = backend
         self._is_stuck = False
         self._has_lifted = False
+        self._new_batches = 0
 
     def tick(self) -> float:
         """Mirror one batch."""
@@ -56,7 +62,7 @@ class Mirror:
             return 0, 0
         describing = functools.partial(describe, config=backend.config)
         give_way(len(snapshots))
-        result = mirror.write(snapshots, backend.config.databases, backend.unpack, describing, backend.alias)
+        result = self._write(snapshots, describing)
         left = result.failed | self._catch_up(result.behind)
         for snapshot in snapshots:
             # Before its mark goes, lest it be lost.
@@ -66,6 +72,16 @@ class Mirror:
         give_way(len(snapshots))
         mirror.forget(broker.done(written), backend.config.databases)
         return len(snapshots), len(left)
+
+    def _write(self, snapshots: Sequence[Snapshot], describing: Describe) -> mirror.Written:
+        backend, are_new = self._backend, self._new_batches > 0
+        databases = backend.config.databases
+        result = mirror.write(snapshots, databases, backend.unpack, describing, backend.alias, are_new=are_new)
+        if are_new:
+            self._new_batches -= 1
+        elif len(snapshots) == self.batch and result.new >= self.mostly * self.batch:
+            self._new_batches = self.unlooked
+        return result
 
     def _catch_up(self, behind: Mapping[str, int]) -> set[str]:
         """Raise jobs above their rows; return those of which it is not known whether they have ended.

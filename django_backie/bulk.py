@@ -7,6 +7,7 @@ instances, and a parameter for each value, would cost several times as much as t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
@@ -23,6 +24,8 @@ Row = dict[str, Any]
 
 # As they are, and not as escapes, other letters are those of whatever encoding the server has.
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+_USUAL_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 # Characters of a time without its fraction of a second and its zone: 2026-01-01 00:00:00.
 _TO_THE_SECOND = 19
@@ -51,7 +54,8 @@ def _id_for(connection: Any) -> Callable[[str], str]:
         return str  # It says so itself.
     if connection.features.has_native_uuid_field:
         return lambda text: str(UUID(text))
-    return lambda text: UUID(text).hex
+    # As all of ours are written; to read one as a value takes eight times as long.
+    return lambda text: text.replace("-", "") if _USUAL_ID.fullmatch(text) else UUID(text).hex
 
 
 class _Times:

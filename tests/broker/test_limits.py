@@ -630,13 +630,11 @@ def test_a_clock_that_is_set_back_does_not_freeze_a_rate(broker: RedisBroker) ->
 
 
 def test_a_clock_that_is_set_back_does_not_prolong_a_hold(broker: RedisBroker) -> None:
-    broker.enqueue(limited("a"))
-    broker.hold(["1"], 0.001)
+    broker.hold(["1"], 60)
     set_back(broker)
-    assert claim(broker, 1) == []
     broker.tick()
 
-    assert ids_of(claim(broker, 1)) == ["a"]
+    assert 0 < broker.client.zscore(broker.keys["lh"], "1") - now_ms(broker) <= 60_000
 
 
 def test_after_a_clock_is_set_back_somebody_looks_for_room_at_once(broker: RedisBroker) -> None:

@@ -210,7 +210,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "Nobody can read what a duplicate was.",
         ),
         ("key-record", "    redis.call('HSET', h, id, format(record))\n", "", "A duplicate runs after a restart."),
-        ("key-version", "    touch(record, now)\n", "", "The row never learns that a job is a duplicate."),
+        ("key-version", "holder, now)\n    touch(record, now)\n", "holder, now)\n", "The row never learns that a job is a duplicate."),
         ("key-expire", "    expire(prefix, id, 'C', now)\n", "", "Without a mirror duplicates pile up."),
         (
             "key-mark",
@@ -228,13 +228,13 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("replace-key", "      if former then replace(holder, former, id) end\n", "", "Both jobs run."),
         (
             "replace-line-key",
-            "    table.remove(line, at)\n    table.remove(line, at - 1)\n",
+            "      table.remove(line, at)\n      table.remove(line, at - 1)\n",
             "",
             "A replaced job of the same push runs.",
         ),
         (
             "replace-mark-key",
-            "  marked[#marked + 1] = whole(former.record.version)\n  marked[#marked + 1] = holder\n",
+            "    marked[#marked + 1] = whole(former.record.version)\n    marked[#marked + 1] = holder\n",
             "",
             "The row of a replaced job waits for ever.",
         ),
@@ -276,14 +276,14 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "move-version-key",
-            "  touch(record, now)\n  redis.call('HSET', h, holder",
-            "  redis.call('HSET', h, holder",
+            "    touch(record, now)\n    redis.call('HSET', h, holder",
+            "    redis.call('HSET', h, holder",
             "The row keeps the former time.",
         ),
         ("move-record-key", "  redis.call('HSET', h, holder, format(record))\n", "", "The row keeps the former time."),
         (
             "move-mark-key",
-            "  marked[#marked + 1] = whole(record.version)\n  marked[#marked + 1] = holder\n",
+            "    marked[#marked + 1] = whole(record.version)\n    marked[#marked + 1] = holder\n",
             "",
             "The row keeps the former time.",
         ),

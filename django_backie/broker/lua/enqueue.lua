@@ -20,56 +20,60 @@ end
 local answers, marked, ready, bodies, ids, version = {}, {}, {}, {}, {}, whole(now)
 local keys, sent, replaced = {}, {}, {}
 
-local function other_holder(key, id)
-  local holder = keys[key] or holder_of(prefix, key, now)
-  return holder ~= id and holder or nil
-end
-
--- The record and the body of a job whose place a later one may take, or nothing. Those of this push are written last.
-local function former_of(holder, id)
-  local body, record = sent[holder] or redis.call('HGET', b, holder), parse(redis.call('HGET', h, holder))
-  if body and is_untouched(record) and not is_older(id, holder) then return {record = record, body = body} end
-end
-
--- Where a job of this push stands in a queue's line.
-local function place_in(line, id)
-  for at = 2, #line, 2 do
-    if line[at] == id then return at end
+-- Made only where a job has a unique key.
+local other_holder, former_of, place_in, makes_room, replace, move_to
+if unique ~= '' then
+  function other_holder(key, id)
+    local holder = keys[key] or holder_of(prefix, key, now)
+    return holder ~= id and holder or nil
   end
-end
 
-local function makes_room(holder, queue, line)
-  return (place_in(line, holder) or redis.call('ZSCORE', prefix .. 'q:' .. queue, holder)) and 1 or 0
-end
-
--- Before the key is taken: half of a script leaves a cancelled job and a free key, never two jobs that wait.
-local function replace(holder, former, id)
-  local line = ready[head_of(former.body)] or {}
-  local at = place_in(line, holder)
-  if at then
-    table.remove(line, at)
-    table.remove(line, at - 1)
+  -- The record and the body of a job whose place a later one may take, or nothing. Those of this push are written last.
+  function former_of(holder, id)
+    local body, record = sent[holder] or redis.call('HGET', b, holder), parse(redis.call('HGET', h, holder))
+    if body and is_untouched(record) and not is_older(id, holder) then return {record = record, body = body} end
   end
-  stop_waiting(prefix, holder, former.body, former.record, 'replaced by ' .. id, now)
-  marked[#marked + 1] = whole(former.record.version)
-  marked[#marked + 1] = holder
-  replaced[#replaced + 1] = {id = holder, body = former.body}
-end
 
--- A job that waits for its time gets a later call's; which call moved it last, its reason says.
-local function move_to(holder, id, due)
-  if due == '' or not redis.call('ZSCORE', s, holder) then return end
-  local body, record = sent[holder] or redis.call('HGET', b, holder), parse(redis.call('HGET', h, holder))
-  local is_aside = redis.call('HEXISTS', prefix .. 'f', holder) == 1
-  local mover = string.match(record.reason, '^moved by (.+)$') or holder
-  if not body or is_aside or not is_untouched(record) or is_older(id, mover) then return end
-  redis.call('ZADD', s, due, holder)
-  record.state, record.due, record.reason = 'S', due, 'moved by ' .. id
-  touch(record, now)
-  redis.call('HSET', h, holder, format(record))
-  marked[#marked + 1] = whole(record.version)
-  marked[#marked + 1] = holder
-  wake(prefix, head_of(body))
+  -- Where a job of this push stands in a queue's line.
+  function place_in(line, id)
+    for at = 2, #line, 2 do
+      if line[at] == id then return at end
+    end
+  end
+
+  function makes_room(holder, queue, line)
+    return (place_in(line, holder) or redis.call('ZSCORE', prefix .. 'q:' .. queue, holder)) and 1 or 0
+  end
+
+  -- Before the key is taken: half of a script leaves a cancelled job and a free key, never two jobs that wait.
+  function replace(holder, former, id)
+    local line = ready[head_of(former.body)] or {}
+    local at = place_in(line, holder)
+    if at then
+      table.remove(line, at)
+      table.remove(line, at - 1)
+    end
+    stop_waiting(prefix, holder, former.body, former.record, 'replaced by ' .. id, now)
+    marked[#marked + 1] = whole(former.record.version)
+    marked[#marked + 1] = holder
+    replaced[#replaced + 1] = {id = holder, body = former.body}
+  end
+
+  -- A job that waits for its time gets a later call's; which call moved it last, its reason says.
+  function move_to(holder, id, due)
+    if due == '' or not redis.call('ZSCORE', s, holder) then return end
+    local body, record = sent[holder] or redis.call('HGET', b, holder), parse(redis.call('HGET', h, holder))
+    local is_aside = redis.call('HEXISTS', prefix .. 'f', holder) == 1
+    local mover = string.match(record.reason, '^moved by (.+)$') or holder
+    if not body or is_aside or not is_untouched(record) or is_older(id, mover) then return end
+    redis.call('ZADD', s, due, holder)
+    record.state, record.due, record.reason = 'S', due, 'moved by ' .. id
+    touch(record, now)
+    redis.call('HSET', h, holder, format(record))
+    marked[#marked + 1] = whole(record.version)
+    marked[#marked + 1] = holder
+    wake(prefix, head_of(body))
+  end
 end
 
 for at = first, #ARGV, 5 do ids[#ids + 1] = ARGV[at] end

@@ -210,7 +210,12 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "Nobody can read what a duplicate was.",
         ),
         ("key-record", "    redis.call('HSET', h, id, format(record))\n", "", "A duplicate runs after a restart."),
-        ("key-version", "holder, now)\n    touch(record, now)\n", "holder, now)\n", "The row never learns that a job is a duplicate."),
+        (
+            "key-version",
+            "holder, now)\n    touch(record, now)\n",
+            "holder, now)\n",
+            "The row never learns that a job is a duplicate.",
+        ),
         ("key-expire", "    expire(prefix, id, 'C', now)\n", "", "Without a mirror duplicates pile up."),
         (
             "key-mark",

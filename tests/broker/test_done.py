@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_backie.broker.redis import RedisBroker
+from django_backie.broker.sent import Restored
 from django_backie.core.states import State
 
 from .support import HOUR, claim, end, job, jobs, make_due, marked, order, record, run
@@ -113,6 +114,17 @@ def test_jobs_erased_since_they_were_taken_are_named(broker: RedisBroker) -> Non
     broker.erase(["a"])
 
     assert broker.done(versions) == ["a"]
+
+
+def test_a_row_brings_back_what_half_of_a_script_has_left_without_its_body(broker: RedisBroker) -> None:
+    """A duplicate's record is written before its body; the mirror writes no row of what has none."""
+    broker.enqueue([job("a", unique="e1"), job("b", unique="e1")])
+    broker.client.hdel(broker.keys["b"], "b")
+    row = Restored("b", job("b", unique="e1").body, version=1)
+    assert mirror(broker) == []
+
+    assert broker.restore([row]) != [0]
+    assert record(broker, "b").state is State.CANCELLED
 
 
 def test_nothing_to_un_mark_is_no_error(broker: RedisBroker) -> None:

@@ -110,6 +110,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("tomb-failed", "if state == 'F' or state ==", "if state ==", "A late push runs a failed job."),
         ("tomb-cancelled", "state == 'F' or state == 'C'", "state == 'F'", "A late push runs a cancelled job."),
         ("tomb-all", "if state == 'F' or state == 'C' then", "if state then", "Success costs memory."),
+        ("tomb-half", "  if body then\n", "  if true then\n", "A row that was never written brings nothing back."),
         ("tomb", "if #entombed > 0 then entomb(entombed) end\n", "", "A late push runs what people have stopped."),
         (
             "tomb-version",

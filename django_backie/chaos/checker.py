@@ -11,7 +11,7 @@ from . import policies, unique_keys
 from .facts import Facts, Outages, Remains, Row
 from .kinds import CANCELLED, FAILED, KINDS, SUCCESSFUL
 from .layout import NAMESPACE
-from .view import View, Violation, leased, written_by
+from .view import View, Violation, is_forgotten, leased
 
 FINAL = {SUCCESSFUL, FAILED, CANCELLED}
 CRASH_CAP = 3
@@ -114,7 +114,7 @@ def _i3(view: View) -> Iterator[Violation]:
             yield Violation("I3", row.job, f"{row.attempt} attempts that have ended", f"{view.counted[row.job]}")
     for order in view.facts.orders:
         runs = view.executions.get(order.job, [])
-        most = CRASH_CAP + 1 + sum(_is_forgotten(run.started, view.facts.outages) for run in runs)
+        most = CRASH_CAP + 1 + sum(is_forgotten(run.started, view.facts.outages) for run in runs)
         if order.kind == "poison" and len(runs) > most:
             yield Violation("I3", order.job, f"at most {most} runs of a poison pill", f"{len(runs)}")
 
@@ -123,12 +123,6 @@ def _is_settled_by_its_row(view: View, row: Row) -> bool:
     """Tell whether a row may lack an attempt: an atomic one ends with its effects, whoever can tell of it."""
     order = view.orders.get(row.job)
     return row.state == SUCCESSFUL and order is not None and KINDS[order.kind].atomic
-
-
-def _is_forgotten(crash: float, outages: Outages) -> bool:
-    """Tell whether nobody can know of a crash: Redis lost its memory before it could be written to the database."""
-    written = written_by(crash, outages)
-    return any(crash < end and start < written for start, end in outages.wipes)
 
 
 def _i4(view: View) -> Iterator[Violation]:

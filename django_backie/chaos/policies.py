@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from .facts import Facts, Pause, Timetable
 from .kinds import CALLED_OFF, CANCELLED, DUPLICATE, EXPIRED, KINDS, REPLACED
 from .layout import EVERY, SIDE
-from .view import View, Violation, leased, written_by
+from .view import View, Violation, is_forgotten, leased, written_by
 
 # Seconds for which a process may be stopped (plan.py), and a little: it begins what it has taken before.
 LATE = 7.0
@@ -51,6 +51,9 @@ def _slot(job: str) -> float:
 
 
 def _expected(timetable: Timetable, first: float) -> Iterator[float]:
+    if timetable.last % timetable.every:
+        # The moment at which somebody saw it first: no slot has come since.
+        return iter(())
     count = round((timetable.last - first) / timetable.every)
     return (first + number * timetable.every for number in range(count + 1))
 
@@ -77,7 +80,8 @@ def cancellation(view: View) -> Iterator[Violation]:
     """Yield what breaks I14: jobs that did not end, or began again, after they were cancelled."""
     for off in view.facts.callings_off:
         row = view.rows.get(off.job)
-        if off.answer == "done" and row is not None and row.state != CANCELLED:
+        stands = off.answer == "done" and not is_forgotten(off.at, view.facts.outages)
+        if stands and row is not None and row.state != CANCELLED:
             yield Violation("I14", off.job, "a job that is cancelled at once", row.state)
         again = sum(run.started > off.at for run in view.executions.get(off.job, ()))
         if off.answer == "asked" and again > 1:

@@ -85,3 +85,9 @@ def written_by(at: float, outages: Outages) -> float:
         if start < at < end + MOMENT:
             at = end + MOMENT
     return at
+
+
+def is_forgotten(at: float, outages: Outages) -> bool:
+    """Tell whether nobody can know of what happened at a time: Redis lost its memory before the database had it."""
+    written = written_by(at, outages)
+    return any(at < end and start < written for start, end in outages.wipes)

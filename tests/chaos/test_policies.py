@@ -94,6 +94,12 @@ def test_no_jobs_at_all_are_found() -> None:
     assert found(ticks(last=3)) == ["I12"]
 
 
+def test_before_the_first_slot_has_come_no_job_is_missed() -> None:
+    seen = replace(ticks(last=0), timetables=(Timetable("tick", 2.0, FIRST + 1.138),))
+
+    assert found(seen) == []
+
+
 # --- I13: pauses
 
 HELD = Pause("held", 0.0, 20.0)
@@ -134,6 +140,14 @@ def test_a_job_that_is_called_off_at_once_breaks_nothing() -> None:
 
 def test_a_job_that_succeeds_though_it_was_called_off_is_found() -> None:
     assert found(replace(one("revocable"), callings_off=(CallingOff(JOB, "done", 0.5),))) == ["I14"]
+
+
+def test_a_cancellation_may_be_forgotten_that_was_the_last_thing_redis_was_told() -> None:
+    facts = replace(one("revocable"), callings_off=(CallingOff(JOB, "done", 0.5),))
+
+    assert found(replace(facts, outages=Outages(wipes=((0.6, 0.9),)))) == []
+    assert found(replace(facts, outages=Outages(wipes=((0.1, 0.4),)))) == ["I14"]
+    assert found(replace(facts, outages=Outages(wipes=((2.5, 2.6),)))) == ["I14"]
 
 
 def test_a_job_that_was_asked_to_end_may_succeed_before_it_notices() -> None:

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.apps import apps
 
 from . import registry
 from .backend import RedisBackend
-from .calls import Call, named_arguments
+from .calls import named_arguments
 from .clock import SYSTEM, Clock
-from .core.timetable import Missed, Schedule, read
+from .core.timetable import Missed, read
 from .exceptions import InvalidArguments, InvalidOption
 from .moments import moment
+from .schedule_settings import Plan
 from .task_definition import Task
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a row means: the task as its jobs have it, when, and with which arguments."""
-
-    task: Task[..., Any]
-    schedule: Schedule
-    call: Call
 
 
 def write(
@@ -80,6 +71,7 @@ def plan_of(row: Any, backend: RedisBackend) -> Plan:
     database = database_of(backend)
     queue = row.queue or None
     return Plan(
+        row.name,
         task.using(queue_name=queue, priority=row.priority, database=database, durability="outbox"),
         schedule,
         (tuple(row.args), dict(row.kwargs)),

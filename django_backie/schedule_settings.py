@@ -23,9 +23,9 @@ LONGEST_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an entry means: the task as its jobs have it, when, and with which arguments.
+    """What a schedule means: the task as its jobs have it, when, and with which arguments.
 
-    The name is empty where the schedule stands in the code.
+    The name is that of an entry in the settings or of a row; it is empty where the schedule stands in the code.
     """
 
     name: str

@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
 
@@ -31,6 +32,18 @@ class StandingClock:
 
     def monotonic(self) -> float:
         return self.time
+
+
+NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
+
+
+class NoonClock(StandingClock):
+    """Stands at noon until it is moved."""
+
+    time = NOON.timestamp()
+
+    def forward(self, **values: float) -> None:
+        self.time += timedelta(**values).total_seconds()
 
 
 def drain(backend: Any, **options: Any) -> Worker:

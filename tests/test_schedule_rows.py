@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,21 +16,12 @@ from django_backie.exceptions import InvalidArguments, InvalidOption, UnknownTas
 from django_backie.models import Job
 from django_backie.models import Schedule as Row
 from tests.app.tasks import add, echo
-from tests.helpers import StandingClock
+from tests.helpers import NOON
+from tests.helpers import NoonClock as Clock
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 ADD = "tests.app.tasks.add"
-
-
-class Clock(StandingClock):
-    """Stands at noon until it is moved."""
-
-    time = NOON.timestamp()
-
-    def forward(self, **values: float) -> None:
-        self.time += timedelta(**values).total_seconds()
 
 
 @pytest.fixture

@@ -21,23 +21,14 @@ from django_backie.exceptions import InvalidArguments, InvalidOption, UnknownTas
 from django_backie.models import Job
 from django_backie.models import Schedule as Row
 from tests.app.tasks import add, echo
-from tests.helpers import StandingClock, drain, lease, mirror
+from tests.helpers import NOON, drain, lease, mirror
+from tests.helpers import NoonClock as Clock
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
-NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 ADD = "tests.app.tasks.add"
 ECHO = "tests.app.tasks.echo"
 FIVE = {"task": ADD, "schedule": "every 5 minutes", "args": [1, 2]}
-
-
-class Clock(StandingClock):
-    """Stands at noon until it is moved."""
-
-    time = NOON.timestamp()
-
-    def forward(self, **values: float) -> None:
-        self.time += timedelta(**values).total_seconds()
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def backend_of(row: Row) -> RedisBackend:
     return found
 
 
-def plan_of(row: Row) -> schedule_rows.Plan:
+def plan_of(row: Row) -> schedule_settings.Plan:
     """Return what a schedule makes, and when.
 
     Raises:
@@ -46,17 +46,17 @@ def plan_of(row: Row) -> schedule_rows.Plan:
         return _plan_of_settings(row)
     for task, schedule in timetables.scheduled(backend_of(row)):
         if (task.job_name, str(schedule)) == (row.task, row.rule):
-            return schedule_rows.Plan(task, schedule, ((), {}))
+            return timetables.of_code(task, schedule)
     raise UnknownTask(_("The code has no such schedule any more."))
 
 
-def _plan_of_settings(row: Row) -> schedule_rows.Plan:
+def _plan_of_settings(row: Row) -> schedule_settings.Plan:
     backend = backend_of(row)
     if row.name in backend.config.schedules:
         plan = schedule_settings.plan_of(row.name, backend)
         # One of a former rule is not it any more.
         if (plan.task.job_name, str(plan.schedule)) == (row.task, row.rule):
-            return schedule_rows.Plan(plan.task, plan.schedule, plan.call)
+            return plan
     raise UnknownTask(_("The settings have no such schedule any more."))
 
 

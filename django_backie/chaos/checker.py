@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from . import policies, unique_keys
-from .facts import Facts, Outages, Remains, Row
+from .facts import Facts, Remains, Row
 from .kinds import CANCELLED, FAILED, KINDS, SUCCESSFUL
 from .layout import NAMESPACE
 from .view import View, Violation, is_forgotten, leased

@@ -17,6 +17,7 @@ from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..core import ids
 from ..moments import epoch, moment
+from ..schedule_settings import Plan
 
 logger = logging.getLogger("django_backie.duties")
 
@@ -77,7 +78,7 @@ class ScheduleRows:
         self._said.pop(due.row.pk, None)
         return plan.schedule.next_after(max(latest, now), settings.TIME_ZONE)
 
-    def _move_on(self, row: Any, plan: schedule_rows.Plan, latest: float, slots: list[float]) -> None:
+    def _move_on(self, row: Any, plan: Plan, latest: float, slots: list[float]) -> None:
         with transaction.atomic(using=schedule_rows.database_of(self._backend)):
             unmoved = schedule_rows.rows(self._backend).filter(
                 # What was changed since it was read does not fire as it was.
@@ -88,7 +89,7 @@ class ScheduleRows:
                 for slot in slots:
                     self._make(row, plan, slot)
 
-    def _make(self, row: Any, plan: schedule_rows.Plan, slot: float) -> None:
+    def _make(self, row: Any, plan: Plan, slot: float) -> None:
         key = ids.key_at(round(slot * 1000), self._backend.alias, "row", str(row.pk), row.rule, row.zone)
         try:
             with transaction.atomic(using=schedule_rows.database_of(self._backend)):

@@ -167,6 +167,7 @@ class BackieBackend(compat.BaseTaskBackend):
         unique = cast("Unique | Literal[False]", task.unique)
         is_limited = task.concurrency is not None or task.concurrency_key is not False or task.rate_limit is not None
         is_fair = task.fair_by is not False
+        may_age = self.config.ageing is not None
         next_key = ids.new_key if keys is None else iter(keys).__next__
         for args, kwargs in calls:
             named = named_arguments(task, args, kwargs)
@@ -184,6 +185,8 @@ class BackieBackend(compat.BaseTaskBackend):
             if around is not None:
                 job = around(job)
                 named = named_arguments(task, job.args, job.kwargs)
+            if may_age and job.priority:
+                job = job._replace(ageing=self.config.ageing_of(job.queue))
             packed = codec.pack(job, signer, limit)
             entries.append(Entry(job, packed, readable(task, named, self.config) if for_rows else {}))
         return entries

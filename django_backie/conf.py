@@ -21,6 +21,8 @@ from .core.options import (
 )
 from .exceptions import ConfigurationError, did_you_mean
 
+# What the scripts read (broker/lua/include/place.lua).
+MOST_PLACES = 100_000_000
 SCHEMES = ("redis://", "rediss://", "unix://", "valkey://", "valkeys://")
 
 
@@ -46,6 +48,7 @@ class Config:
     max_payload: int = 128 * 1024
     max_result: int = 64 * 1024
     max_queue_length: int | tuple[tuple[str, int], ...] | None = None
+    ageing: int | tuple[tuple[str, int], ...] | None = None
     task_modules: tuple[str, ...] = ()
     middleware: tuple[str, ...] = ()
     sensitive: tuple[str, ...] = ()
@@ -60,8 +63,16 @@ class Config:
     @property
     def queue_bounds(self) -> dict[str, int]:
         """Return the most ready jobs of each queue; ``*`` stands for those without a bound of their own."""
-        bound = self.max_queue_length
-        return {"*": bound} if isinstance(bound, int) else dict(bound or ())
+        return _of_each(self.max_queue_length)
+
+    def ageing_of(self, queue: str) -> int:
+        """Return how many places a priority is worth in a queue; 0: its priorities are exact."""
+        places = _of_each(self.ageing)
+        return places.get(queue, places.get("*", 0))
+
+
+def _of_each(value: int | tuple[tuple[str, int], ...] | None) -> dict[str, int]:
+    return {"*": value} if isinstance(value, int) else dict(value or ())
 
 
 class Problem(NamedTuple):
@@ -97,10 +108,6 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
-def _are_counts(value: object) -> bool:
-    return isinstance(value, Mapping) and _is_names([*value]) and all(map(_is_count, value.values()))
-
-
 def _is_names(value: object) -> bool:
     return isinstance(value, list | tuple | set | frozenset) and all(isinstance(name, str) for name in value)
 
@@ -119,6 +126,16 @@ _SECONDS_OR_NONE = _Rule(
     lambda v: v is None or (is_number(v) and 0 < v <= LONGEST),
 )
 _NAMES = _Rule("a list of strings", _is_names, tuple)
+
+
+def _for_queues(wanted: str, holds: Callable[[Any], bool]) -> _Rule:
+    """Return the rule of a number for all queues, or of a mapping of queues to such numbers."""
+    return _Rule(
+        f"{wanted}, a mapping of queue names to such numbers, or None",
+        lambda v: v is None or holds(v) or (isinstance(v, Mapping) and _is_names([*v]) and all(map(holds, v.values()))),
+        lambda v: tuple(sorted(v.items())) if isinstance(v, Mapping) else v,
+    )
+
 
 RULES: dict[str, _Rule] = {
     "URL": _Rule(
@@ -146,11 +163,8 @@ RULES: dict[str, _Rule] = {
     "LEASE": _Rule("a number of seconds from 3", lambda v: is_number(v) and v >= 3, float),
     "MAX_PAYLOAD": _Rule("a number of bytes from 1", _is_count),
     "MAX_RESULT": _Rule("a number of bytes from 1", _is_count),
-    "MAX_QUEUE_LENGTH": _Rule(
-        "a whole number from 1, a mapping of queue names to such numbers, or None",
-        lambda v: v is None or _is_count(v) or _are_counts(v),
-        lambda v: tuple(sorted(v.items())) if isinstance(v, Mapping) else v,
-    ),
+    "MAX_QUEUE_LENGTH": _for_queues("a whole number from 1", _is_count),
+    "AGEING": _for_queues(f"a whole number from 1 to {MOST_PLACES:,}", lambda v: _is_count(v) and v <= MOST_PLACES),
     "TASK_MODULES": _NAMES,
     "MIDDLEWARE": _NAMES,
     "SENSITIVE": _NAMES,

@@ -116,10 +116,10 @@ def move(source: str, target: str, *, backend: str | None = None) -> Move:
 
 def _readdressed(snapshots: Mapping[str, Snapshot], target: str, backend: RedisBackend) -> list[Moved]:
     """Return the jobs with their new bodies: the signature covers the queue."""
-    new = []
+    new, ageing = [], backend.config.ageing_of(target)
     for job_id, snapshot in snapshots.items():
         try:
-            body = codec.readdressed(job_id, snapshot.body, target, backend.signer)
+            body = codec.readdressed(job_id, snapshot.body, target, backend.signer, ageing)
         except UnreadableBody:
             continue
         new.append(Moved(job_id, head.signature(snapshot.body), body))

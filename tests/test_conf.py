@@ -52,6 +52,9 @@ WRONG: list[tuple[str, Any]] = [
     ("MAX_QUEUE_LENGTH", 0),
     ("MAX_QUEUE_LENGTH", {"mail": "many"}),
     ("MAX_QUEUE_LENGTH", {1: 1}),
+    ("AGEING", 0),
+    ("AGEING", 100_000_001),
+    ("AGEING", {"mail": 1.5}),
     ("TASK_MODULES", "shop.jobs"),
     ("MIDDLEWARE", "shop.jobs"),
     ("SENSITIVE", [None]),
@@ -85,6 +88,9 @@ RIGHT: list[tuple[str, Any, Any]] = [
     ("MAX_QUEUE_LENGTH", 100, 100),
     ("MAX_QUEUE_LENGTH", None, None),
     ("MAX_QUEUE_LENGTH", {"mail": 5, "*": 100}, (("*", 100), ("mail", 5))),
+    ("AGEING", 1000, 1000),
+    ("AGEING", None, None),
+    ("AGEING", {"mail": 100_000_000, "*": 1}, (("*", 1), ("mail", 100_000_000))),
     ("TASK_MODULES", ["shop.jobs"], ("shop.jobs",)),
     ("MIDDLEWARE", ["shop.jobs"], ("shop.jobs",)),
     ("SENSITIVE", ["card"], ("card",)),
@@ -123,7 +129,7 @@ def test_an_unknown_option_names_the_nearest(name: str, nearest: str) -> None:
     (problem,) = conf.problems({name: 1})
 
     assert problem.message == f"unknown option {name!r}, did you mean {nearest!r}?"
-    assert "Known options: BACKOFF, " in problem.hint
+    assert "Known options: AGEING, BACKOFF, " in problem.hint
 
 
 def test_an_option_like_no_other_has_no_nearest() -> None:

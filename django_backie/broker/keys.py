@@ -5,7 +5,7 @@ All keys of a namespace share one hash tag, so one script may touch all of them 
 ====================  =======  ==========================================================================
 ``b``                 hash     job id -> body (signed, opaque to the scripts but for its head)
 ``h``                 hash     job id -> record, for jobs that have been tried (``lua/include/record.lua``)
-``q:<queue>``         zset     ready jobs; score = -priority * 2^45 + sequence number
+``q:<queue>``         zset     ready jobs; score = -priority * 2^45 + sequence number; where it ages, * its places
 ``s``                 zset     scheduled and retrying jobs by due time
 ``f``                 hash     job id -> own place of a job that waits in ``s`` but keeps its place
 ``w``                 zset     workers by the end of their lease

@@ -43,7 +43,9 @@ def pack(job: Job, signer: Signer, limit: int) -> Packed:
         PayloadTooLarge: the arguments exceed ``limit`` bytes.
     """
     envelope = _envelope_text(job, limit)
-    version = f"{VERSION}{_FLAGS[bool(job.limits), bool(job.group)]}" if job.limits or job.group else VERSION
+    version = VERSION
+    if job.limits or job.group or job.ageing:
+        version += _FLAGS[bool(job.limits), bool(job.group), bool(job.ageing)]
     signature = signer.sign(_signed(job.id, job.queue, job.priority, envelope, version))
     body = f"{version}\n{job.queue}\n{job.priority}\n{signature}\n{envelope}"
     return Packed(job.id, job.queue, job.priority, body, job.run_after, job.unique)
@@ -73,14 +75,19 @@ def unpack(job_id: str, body: str, signer: Signer) -> Job:
         raise UnreadableBody(msg) from error
 
 
-def readdressed(job_id: str, body: str, queue: str, signer: Signer) -> str:
+def readdressed(job_id: str, body: str, queue: str, signer: Signer, ageing: int = 0) -> str:
     """Return a body for another queue, signed anew; the rest stays, also what only a later release understands.
+
+    ``ageing``: how many places a priority is worth in that queue; 0: priorities are exact.
 
     Raises:
         UnreadableBody: as ``unpack``.
     """
     unpack(job_id, body, signer)
     version, _, priority, _, envelope = lines(body)
+    version, envelope = version.replace("p", ""), _AGEING.sub(r"\1", envelope, count=1)
+    if ageing and int(priority):
+        version, envelope = f"{version}p", _AGEING.sub(rf'\1"p":{ageing},', envelope, count=1)
     signature = signer.sign(_signed(job_id, queue, priority, envelope, version))
     return f"{version}\n{queue}\n{priority}\n{signature}\n{envelope}"
 
@@ -102,6 +109,8 @@ def _envelope_text(job: Job, limit: int) -> str:
         msg = f"the arguments of {job.task} take {size} bytes, more than the {limit} of MAX_PAYLOAD; pass a reference"
         raise PayloadTooLarge(msg)
     # First, where the scripts find them.
+    if job.ageing:
+        arguments = f'"p":{job.ageing},{arguments}'
     if job.group:
         arguments = f'"i":{_ENCODER.encode(job.group)},{arguments}'
     if job.limits:
@@ -173,9 +182,16 @@ def _sparse(options: Options) -> dict[str, Any]:
 # json.dumps() would make one for every job.
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 # What this release reads. The letters of a later one say that it does.
-_VERSIONS = re.compile(f"{VERSION}[fl]*")
-# What a script has to read of the envelope: whether there are limits, and whether there is a group.
-_FLAGS = {(True, False): "l", (False, True): "f", (True, True): "fl"}
+_VERSIONS = re.compile(f"{VERSION}[flp]*")
+# What a script has to read of the envelope: limits, a group, and what a priority is worth.
+_FLAGS = {
+    (limits, group, ageing): "f" * group + "l" * limits + "p" * ageing
+    for limits in (False, True)
+    for group in (False, True)
+    for ageing in (False, True)
+}
+# What a priority is worth, behind what stands before it.
+_AGEING = re.compile(r'^(\{(?:"[uli]":"[^"]*",)*)(?:"p":\d+,)?')
 
 # Exact types: a bool is no number. What is not here is a later release's and means nothing to this one.
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -200,6 +216,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "u": (str,),
     "l": (str,),
     "i": (str,),
+    "p": (int,),
 }
 _OPTIONS = {"m": "max_attempts", "o": "backoff", "x": "timeout", "h": "hard_timeout"}
 _HOOKS = {"s": "on_success", "w": "on_failure", "y": "on_exhausted"}
@@ -230,6 +247,7 @@ def _job(job_id: str, queue: str, priority: int, fields: dict[str, Any]) -> Job:
         fields.get("u", ""),
         fields.get("l", ""),
         fields.get("i", ""),
+        fields.get("p", 0),
     )
 
 

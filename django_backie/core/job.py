@@ -31,6 +31,8 @@ class Job(NamedTuple):
     limits: str = ""
     # The group with whose jobs it takes turns, and its weight (core/fair.py); most have none.
     group: str = ""
+    # How many places a priority is worth in its queue; 0: priorities are exact.
+    ageing: int = 0
 
 
 class Packed(NamedTuple):

@@ -31,12 +31,14 @@ def job(
     limits: str = "",
     group: str = "",
     task: str = "",
+    ageing: int = 0,
 ) -> Packed:
     """Return a job as the broker takes it; the scripts read a body's head, and what opens its envelope."""
-    fields = (("u", unique), ("l", limits), ("i", group), ("t", task))
-    opening = ",".join(f'"{key}":"{text}"' for key, text in fields if text)
+    # The scripts look for what ends with a comma: in a body, a task always follows.
+    fields = (("u", unique), ("l", limits), ("i", group), ("p", ageing), ("t", task or ("task" if ageing else "")))
+    opening = ",".join(f'"{key}":{value}' if key == "p" else f'"{key}":"{value}"' for key, value in fields if value)
     envelope = f"{{{opening}}}" if opening else envelope
-    version = "1" + ("f" if group else "") + ("l" if limits else "")
+    version = "1" + "f" * bool(group) + "l" * bool(limits) + "p" * bool(ageing)
     return Packed(job_id, queue, priority, f"{version}\n{queue}\n{priority}\nsignature\n{envelope}", run_after, unique)
 
 

@@ -311,3 +311,27 @@ def test_what_the_settings_allow_travels(timeout: float | None, backoff: Any) ->
     found = codec.unpack(JOB_ID, codec.pack(job, SIGNER, LIMIT).body, SIGNER).options
 
     assert (found.timeout, found.backoff) == (config.timeout, config.backoff)
+
+
+@pytest.mark.parametrize("before", [{}, {"limits": "c1|2"}, {"group": "ab|1", "unique": "e1"}])
+@pytest.mark.parametrize("ageing", [0, 7])
+def test_a_body_for_another_queue_says_what_a_priority_is_worth_there(before: dict[str, Any], ageing: int) -> None:
+    job = make_job(priority=5, ageing=ageing, args=['"p":1,'], **before)
+    packed = codec.pack(job, SIGNER, LIMIT)
+
+    for worth in (0, 9):
+        body = codec.readdressed(packed.id, packed.body, "other", SIGNER, worth)
+        assert codec.unpack(packed.id, body, SIGNER) == job._replace(queue="other", ageing=worth)
+        assert body.splitlines()[0].endswith("p") == bool(worth)
+
+
+def test_a_body_of_priority_nought_is_as_it_is_in_a_queue_that_does_not_age() -> None:
+    packed = codec.pack(make_job(), SIGNER, LIMIT)
+
+    assert codec.readdressed(packed.id, packed.body, "other", SIGNER, 9) == codec.readdressed(
+        packed.id, packed.body, "other", SIGNER
+    )
+
+
+def test_what_a_priority_is_worth_travels() -> None:
+    assert round_trip(priority=-5, ageing=1000, limits="c1|2", group="ab|1").ageing == 1000

@@ -49,6 +49,8 @@ LIMIT_KEYS = ["c1", "c2", "c3", "r1", "r2", "tt1", "tt2"]
 TASKS = {"a": "t1", "c": "t1", "d": "t1", "g": "t2"}
 GROUPS = {"a": "a1|1", "b": "a1|1", "c": "a1|1", "d": "b1|2", "e": "b1|2", "f": "b1|2"}
 LINES = [f"{priority}|{group}|{queue}" for priority in (0, 5, -5) for group in ("a1", "b1") for queue in QUEUES]
+# What a priority is worth in a queue: so much that no two jobs have one place.
+AGEING = {"mail|1": 1_000_003}
 queue_names = st.sampled_from(QUEUES)
 priorities = st.sampled_from([0, 0, 5, -5])
 modes = st.sampled_from([((), "all"), ((), "all"), (QUEUES, "only"), (QUEUES[:1], "only"), (QUEUES[:1], "all")])
@@ -74,7 +76,8 @@ rarely = st.sampled_from([False, False, False, True])
 def job(job_id: str, queue: str = "default", priority: int = 0, run_after: float | None = None) -> Packed:
     """Return a job, with its task, its unique key, its limits and its group if it has any."""
     found = {"unique": UNIQUES.get(job_id, ""), "limits": LIMITS.get(job_id, ""), "group": GROUPS.get(job_id, "")}
-    return support.job(job_id, queue, priority, run_after, task=TASKS.get(job_id, ""), **found)
+    ages = AGEING.get(queue, 0) if priority else 0
+    return support.job(job_id, queue, priority, run_after, task=TASKS.get(job_id, ""), ageing=ages, **found)
 
 
 def plain(answer: Any) -> Any:

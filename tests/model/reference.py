@@ -154,6 +154,15 @@ class Job:
         return (f"{self.priority}|{group}|{self.queue}" if group else ""), int(weight or 1)
 
     @property
+    def ageing(self) -> int:
+        """Return how many places a priority is worth; 0: priorities are exact."""
+        return int(json.loads(self.body.split("\n", 4)[4]).get("p", 0))
+
+    def place_of(self, number: int) -> tuple[int, int]:
+        """Return the place of the job, were it the one with a number in the order of coming."""
+        return (0, number - self.priority * self.ageing) if self.ageing else (-self.priority, number)
+
+    @property
     def is_due(self) -> bool:
         return self.place[0] < NOT_DUE
 
@@ -331,9 +340,11 @@ class Reference:
         job = next((job for job in self._ready(source) if job.id == moved.id), None)
         if job is None or job.body.split("\n")[3] != moved.signature:
             return False
-        number = self._step_out(job)
+        has_left_a_line = self._step_out(job) is not None
+        number = job.place[1] + job.priority * job.ageing
         job.queue, job.body = target, moved.body
-        if number is not None:
+        job.place = job.place_of(number)
+        if has_left_a_line:
             self.number += 1
             self._line_up(job, self.number)
         self._know(target)
@@ -872,7 +883,7 @@ class Reference:
 
     def _line_up(self, job: Job, number: int) -> None:
         """Give a job its place: at the end of its priority, or behind all others where its group has had its turn."""
-        job.place = (-job.priority, number)
+        job.place = job.place_of(number)
         name, weight = job.line
         if name:
             line = self.groups.setdefault(name, {})
@@ -901,7 +912,7 @@ class Reference:
         found = [self.jobs[job_id] for job_id in first if not self.jobs[job_id].is_due]
         for late in found:
             self.number += 1
-            late.place = (-late.priority, self.number)
+            late.place = late.place_of(self.number)
         return bool(found)
 
     def _look_at_lines(self) -> None:

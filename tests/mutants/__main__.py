@@ -156,7 +156,9 @@ def rounds(mutant: Mutant) -> list[list[str]]:
     stem = Path(mutant.file).stem
     words = ["full_memory"] if mutant.name.endswith("-memory") else LIKELY.get(stem, [stem])
     words = [
-        policy for mark, policy in (("-key", "unique"), ("-limit", "limits"), ("-group", "fair")) if mark in mutant.name
+        policy
+        for mark, policy in (("-key", "unique"), ("-limit", "limits"), ("-group", "fair"), ("-age", "ageing"))
+        if mark in mutant.name
     ] or words
     likely = [f"tests/broker/test_{word}.py" for word in words]
     return [

@@ -427,8 +427,8 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
     "move.lua": [
         (
             "leave-group",
-            "redis.call('ZREM', prefix .. 'gl:' .. line, id) == 0",
-            "not redis.call('ZSCORE', prefix .. 'gl:' .. line, id)",
+            "redis.call('ZREM', prefix .. 'gl:' .. line, id) == 1",
+            "redis.call('ZSCORE', prefix .. 'gl:' .. line, id)",
             "Who has gone is called up.",
         ),
         (
@@ -443,6 +443,13 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "priority, 0)",
             "Moved jobs lose their order.",
         ),
+        (
+            "same-age",
+            "if step == new_step then return whole(tonumber(score)) end",
+            "if true then return whole(tonumber(score)) end",
+            "Moved to a queue that ages, all go ahead of it.",
+        ),
+        ("former-age", "* (step or per_priority)", "* per_priority", "Moved from a queue that ages, all are behind."),
         ("place", "if score and waits", "if waits", "What is scheduled, or in another queue, is moved too."),
         ("running", "score and waits[record.state] and", "score and", "What runs is shown as ready elsewhere."),
         (
@@ -857,6 +864,12 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "include/claim.lua": [
         (
+            "task-age",
+            "  at = string.match(body, '^\"p\":%d+,()', at) or at\n",
+            "",
+            "A pause does not hold it.",
+        ),
+        (
             "room-limit",
             "      key, look = key_without_room(prefix, limits, now, without)\n",
             "",
@@ -1084,6 +1097,9 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "Priority fades with the number of jobs.",
         ),
         ("digits", "(-?1?%d?%d)", "(-?%d+)", "A hold with a huge priority cannot be read."),
+        ("flag-age", " or not string.find(body, '^%d+%a*p%a*\\n')", "", "Any argument can be the worth of a priority."),
+        ("digits-age", "#step <= 9 and ", "", "A hold with a huge place cannot be read."),
+        ("worth-age", "(step or per_priority)", "per_priority", "Nothing ages."),
         (
             "wake-queue",
             "  redis.call('ZADD', prefix .. 'k:' .. queue, 0, '1')\n",
@@ -1154,9 +1170,27 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "call",
-            "score_of(priority, redis.call('INCR', prefix .. 'seq')))",
-            "score_of(priority, 0))",
+            "score_of(priority, redis.call('INCR', prefix .. 'seq'), step)",
+            "score_of(priority, 0, step)",
             "Who is called up overtakes all others.",
+        ),
+        (
+            "call-age",
+            "score_of(priority, redis.call('INCR', prefix .. 'seq'), step)",
+            "score_of(priority, redis.call('INCR', prefix .. 'seq'))",
+            "Who is called up has an exact priority.",
+        ),
+        (
+            "place-age",
+            "if not line then return score_of(priority, sequence, step_of(body)) end",
+            "if not line then return score_of(priority, sequence) end",
+            "Nothing ages.",
+        ),
+        (
+            "first-age",
+            "<= weight then return score_of(priority, sequence, step_of(body)) end",
+            "<= weight then return score_of(priority, sequence) end",
+            "The first of a group has an exact priority.",
         ),
         (
             "leave",
@@ -1255,14 +1289,14 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "bound",
-            "key, '-inf', bound, 'WITHSCORES'",
+            "key, '-inf', whole(bound), 'WITHSCORES'",
             "key, '-inf', '+inf', 'WITHSCORES'",
             "Claims reach those who are not due.",
         ),
         (
             "rest",
-            "count < (is_to_the_end and last or due) do",
-            "count < last do",
+            "first.place <= bound and ",
+            "",
             "A queue is served past the head of another.",
         ),
         ("own", "if line and not line.has[id] then", "if false then", "Each crash gives a group another turn."),
@@ -1274,20 +1308,26 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "sequence",
-            "last, sequence = last + 1, sequence + 1",
-            "last = last + 1",
+            "        sequence = sequence + 1\n",
+            "",
             "Those who come up lose their order.",
         ),
         (
             "sequence-next",
-            "redis.call('INCRBY', prefix .. 'seq', limit) - limit",
-            "0",
+            "  local sequence = former\n",
+            "  local sequence = 0\n",
             "Who comes up overtakes all others.",
+        ),
+        (
+            "sequence-used",
+            "  if sequence > former then redis.call('INCRBY', prefix .. 'seq', sequence - former) end\n",
+            "",
+            "Who is enqueued next comes before those who came up.",
         ),
         ("placed", "  call_in_chunks('ZADD', key, placed, 500)\n", "", "Nobody comes up in the queue."),
         (
             "found",
-            "  redis.call('ZREMRANGEBYRANK', key, 0, math.min(count, due) - 1)\n",
+            "  if popped > 0 then redis.call('ZREMRANGEBYRANK', key, 0, popped - 1) end\n",
             "",
             "A job is handed out twice.",
         ),
@@ -1296,11 +1336,18 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("merge", "if not is_strict then table.sort", "if false then table.sort", "One queue goes before all others."),
         (
             "level",
-            "(math.floor(first.score / per_priority) + 1) * per_priority - 1",
-            "not_due - 1",
+            "(popped == due or first.place < tonumber(scores[popped + 1]))",
+            "popped == due",
             "The urgent of a line wait for others' turns.",
         ),
-        ("second", "not second or second.score > last", "true", "A queue is served past the head of another."),
+        ("up", "coming[at].place > new.place", "false", "The urgent who comes up waits for one who came up before."),
+        ("step-age", "        lines[name].step = step_of(body)\n", "", "Who comes up has an exact priority."),
+        (
+            "second",
+            "second and second.score or not_due - 1",
+            "not_due - 1",
+            "One queue goes before all others.",
+        ),
     ],
     "include/promote.lua": [
         ("look-limit", "  let_in_where_due(prefix, now)\n", "", "What waits for a token never starts."),

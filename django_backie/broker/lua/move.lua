@@ -12,12 +12,16 @@ local bodies, records, scores = fetch(b, ids), fetch(h, ids), call_for_each('ZMS
 local gone, placed, new, written, marked = {}, {}, {}, {}, {}
 
 -- Who stands in a line goes to the end of that of the other queue. Nobody comes up in the former, lest he slip past who
--- moves a whole queue.
+-- moves a whole queue. All others keep their number, whatever a priority is worth in either queue.
 local function moved(id, former, body, score)
   local _, priority = head_of(former)
   local line = line_of(former, source, priority)
-  if not line or redis.call('ZREM', prefix .. 'gl:' .. line, id) == 0 then return whole(tonumber(score)) end
-  return line_up(prefix, id, body, target, priority, redis.call('INCR', prefix .. 'seq'))
+  if line and redis.call('ZREM', prefix .. 'gl:' .. line, id) == 1 then
+    return line_up(prefix, id, body, target, priority, redis.call('INCR', prefix .. 'seq'))
+  end
+  local step, new_step = step_of(former), step_of(body)
+  if step == new_step then return whole(tonumber(score)) end
+  return score_of(priority, tonumber(score) + tonumber(priority) * (step or per_priority), new_step)
 end
 
 for index, id in ipairs(ids) do

@@ -74,13 +74,14 @@ local function queues_of(prefix, now, mode, given)
   return queues, tasks
 end
 
--- The task of a body; it follows the unique key, the limits and the group (core/codec.py). Nothing where it cannot be read.
+-- The task of a body; it follows what other scripts read (core/codec.py). Nothing where it cannot be read.
 local function task_of(body)
   local at = string.match(body, '^[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*\n{()')
   if not at then return nil end
   at = string.match(body, '^"u":"[^"]*",()', at) or at
   at = string.match(body, '^"l":"[^"]*",()', at) or at
   at = string.match(body, '^"i":"[^"]*",()', at) or at
+  at = string.match(body, '^"p":%d+,()', at) or at
   local text = string.match(body, '^"t":"([^"]*)"', at)
   -- Letters beyond ASCII are escaped. A body that was altered must not stop the script.
   if not text or not string.find(text, '\\', 1, true) then return text end

@@ -1,5 +1,5 @@
 -- Fairness: the jobs of a group stand in a line of their own, and only the first of it in their queue, as many as the
--- group's weight: those are due. Where one of them leaves, the next of the line takes the last place of its priority. So
+-- group's weight: those are due. Where one of them leaves, the next of the line takes the place of one that comes now. So
 -- groups take turns, however long their lines are, and jobs without a group keep their places.
 -- `gl:<priority>|<group>|<queue>`: all of a group that wait, in the order of their coming; `ga`: lines of which some are not
 -- due -> when to look. Whoever is not due stands in its queue behind all others, where no claim reaches.
@@ -18,9 +18,9 @@ end
 -- Answers the place of a job that comes to the end of its group.
 local function line_up(prefix, id, body, queue, priority, sequence)
   local line, weight = line_of(body, queue, priority)
-  if not line then return score_of(priority, sequence) end
+  if not line then return score_of(priority, sequence, step_of(body)) end
   redis.call('ZADD', prefix .. 'gl:' .. line, whole(sequence), id)
-  if redis.call('ZCARD', prefix .. 'gl:' .. line) <= weight then return score_of(priority, sequence) end
+  if redis.call('ZCARD', prefix .. 'gl:' .. line) <= weight then return score_of(priority, sequence, step_of(body)) end
   redis.call('ZADD', prefix .. 'ga', 'NX', 0, line)
   return whole(not_due + sequence)
 end
@@ -34,7 +34,8 @@ local function append(prefix, id, body)
 end
 
 local function call_up(prefix, id, queue, priority)
-  make_ready(prefix, id, queue, score_of(priority, redis.call('INCR', prefix .. 'seq')))
+  local step = step_of(redis.call('HGET', prefix .. 'b', id) or '')
+  make_ready(prefix, id, queue, score_of(priority, redis.call('INCR', prefix .. 'seq'), step))
 end
 
 -- Let a job go that has left its queue otherwise than by a claim; the next one is due in its stead.
@@ -134,11 +135,17 @@ local function go_from_lines(prefix, lines)
   end
 end
 
--- Take from a queue up to a place. Who comes up meanwhile is taken, too, if nobody else stands before the end of the
--- priority. Answers how many were taken.
-local function pop_fairly(prefix, queue, bound, is_to_the_end, limit, take)
+-- The first of those who come up, in the order of their places; most come up behind all others.
+local function step_up(coming, new)
+  local at = #coming
+  while at > 0 and coming[at].place > new.place do at = at - 1 end
+  table.insert(coming, at + 1, new)
+end
+
+-- Take from a queue up to a place. Who comes up meanwhile is taken at his own place, too. Answers how many were taken.
+local function pop_fairly(prefix, queue, bound, limit, take)
   local key = prefix .. 'q:' .. queue
-  local found = redis.call('ZRANGEBYSCORE', key, '-inf', bound, 'WITHSCORES', 'LIMIT', 0, limit)
+  local found = redis.call('ZRANGEBYSCORE', key, '-inf', whole(bound), 'WITHSCORES', 'LIMIT', 0, limit)
   local ids, scores, line_of_each, lines = {}, {}, {}, {}
   for at = 1, #found, 2 do ids[#ids + 1], scores[#scores + 1] = found[at], found[at + 1] end
   local due, seen = #ids, {}
@@ -147,17 +154,30 @@ local function pop_fairly(prefix, queue, bound, is_to_the_end, limit, take)
     local _, priority = head_of(body or '')
     local name, weight = line_of(body or '', queue, priority)
     if name then
-      lines[name] = lines[name] or read_line(prefix, name, weight, queue, priority, weight * math.ceil(limit / due), seen)
+      if not lines[name] then
+        lines[name] = read_line(prefix, name, weight, queue, priority, weight * math.ceil(limit / due), seen)
+        lines[name].step = step_of(body)
+      end
       line_of_each[index] = lines[name]
     end
   end
-  -- Numbers for all who may come up; those that are not used are no harm.
-  local sequence = redis.call('INCRBY', prefix .. 'seq', limit) - limit
-  local count, last = 0, due
-  while count < limit and count < (is_to_the_end and last or due) do
+  local former = tonumber(redis.call('GET', prefix .. 'seq') or 0)
+  local sequence = former
+  local count, popped, coming, gone, placed = 0, 0, {}, {}, {}
+  while count < limit do
+    local first, id, score, line = coming[1], nil, nil, nil
+    if first and first.place <= bound and (popped == due or first.place < tonumber(scores[popped + 1])) then
+      id, score, line = first.id, whole(first.place), first.line
+      table.remove(coming, 1)
+      gone[#gone + 1] = id
+    elseif popped < due then
+      popped = popped + 1
+      id, score, line = ids[popped], scores[popped], line_of_each[popped]
+    else
+      break
+    end
     count = count + 1
-    local id, line = ids[count], line_of_each[count]
-    take(id, scores[count], queue)
+    take(id, score, queue)
     -- One that came back to a place of its own stands in no line any more.
     if line and not line.has[id] then
       -- Where weights differ it may stand further back than was read; it must not be found there when it runs.
@@ -166,18 +186,17 @@ local function pop_fairly(prefix, queue, bound, is_to_the_end, limit, take)
       line.taken[#line.taken + 1] = id
       local next_one = line.next()
       if next_one then
-        last, sequence = last + 1, sequence + 1
-        ids[last], scores[last], line_of_each[last] = next_one, score_of(line.priority, sequence), line
+        sequence = sequence + 1
+        step_up(coming, {id = next_one, line = line, place = tonumber(score_of(line.priority, sequence, line.step))})
       end
     end
   end
-  local gone, placed = {}, {}
-  for at = due + 1, count do gone[#gone + 1] = ids[at] end
-  for at = math.max(count, due) + 1, last do
-    placed[#placed + 1] = scores[at]
-    placed[#placed + 1] = ids[at]
+  for _, one in ipairs(coming) do
+    placed[#placed + 1] = whole(one.place)
+    placed[#placed + 1] = one.id
   end
-  redis.call('ZREMRANGEBYRANK', key, 0, math.min(count, due) - 1)
+  if sequence > former then redis.call('INCRBY', prefix .. 'seq', sequence - former) end
+  if popped > 0 then redis.call('ZREMRANGEBYRANK', key, 0, popped - 1) end
   call_in_chunks('ZREM', key, gone, 500)
   call_in_chunks('ZADD', key, placed, 500)
   go_from_lines(prefix, lines)
@@ -200,10 +219,7 @@ local function pop_in_turn(prefix, queues, is_strict, limit, take)
   while limit > 0 and #heads > 0 do
     if not is_strict then table.sort(heads, function(a, b) return a.score < b.score end) end
     local first, second = heads[1], not is_strict and heads[2]
-    local last = (math.floor(first.score / per_priority) + 1) * per_priority - 1
-    local is_to_the_end = not second or second.score > last
-    local bound = is_to_the_end and last or second.score
-    limit = limit - pop_fairly(prefix, first.queue, whole(bound), is_to_the_end, limit, take)
+    limit = limit - pop_fairly(prefix, first.queue, second and second.score or not_due - 1, limit, take)
     first.score = look(first.queue)
     if not first.score then table.remove(heads, 1) end
   end

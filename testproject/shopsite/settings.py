@@ -80,7 +80,12 @@ def redis_url() -> str:
 TASKS = {
     "default": {
         "BACKEND": "django_backie.backend.RedisBackend",
-        "OPTIONS": {"URL": redis_url(), "NAMESPACE": env("SHOP_NAMESPACE", "shop")},
+        "OPTIONS": {
+            "URL": redis_url(),
+            "NAMESPACE": env("SHOP_NAMESPACE", "shop"),
+            # Requests for a review wait behind confirmations, but not for ever on the day of a sale.
+            "AGEING": {"mail": 500},
+        },
     }
 }
 

@@ -41,6 +41,17 @@ def test_as_many_run_at_first_as_the_start_says(broker: RedisBroker) -> None:
     assert size(broker) == 2
 
 
+def test_a_halving_that_was_noted_before_the_clock_was_set_back_is_over(broker: RedisBroker) -> None:
+    broker.enqueue(adaptive("abcdefgh", start=8))
+    first, second, *_ = claim(broker, 8)
+    end(broker, first, State.FAILED)
+    assert size(broker) == 4
+    broker.client.hset(broker.keys["lm"], KEY, "4000|4000000000000|1|8")
+    end(broker, second, State.FAILED)
+
+    assert size(broker) == 2
+
+
 def test_a_limit_of_which_no_job_has_begun_has_no_measure(broker: RedisBroker) -> None:
     broker.enqueue(adaptive("a"))
 

@@ -125,6 +125,14 @@ def test_groups_take_turns_and_the_next_one_has_its_places(broker: RedisBroker, 
     assert take(broker)[:4] == ["a1", "b1", "a2", "b2"]
 
 
+def test_of_those_who_come_up_the_first_place_goes_first(broker: RedisBroker, take: Any) -> None:
+    enqueue(broker, "a1 a2", priority=-1, group="a1|1")
+    enqueue(broker, "c d e")
+    enqueue(broker, "b1 b2", group="b1|1")
+    # a2 comes up before b2, but lets others pass.
+    assert take(broker) == ["c", "a1", "d", "e", "b1", "b2", "a2"]
+
+
 @pytest.mark.parametrize("number", ["9" * 400, "x", ""])
 def test_a_damaged_number_leaves_the_priority_exact(broker: RedisBroker, number: str) -> None:
     enqueue(broker, "a b c d")
@@ -163,7 +171,9 @@ def test_who_comes_up_in_a_turn_has_its_places(broker: RedisBroker, take: Any) -
 def test_what_looks_like_ageing_in_an_argument_is_none(broker: RedisBroker) -> None:
     enqueue(broker, "a b c d")
     broker.enqueue([job("one", priority=1, envelope='{"t":"task","k":{"p":1,"q":2}}')])
-    assert order(broker)[0] == "one"
+    limited = job("two", priority=1, limits="c1|9")
+    broker.enqueue([limited._replace(body=limited.body.replace("}", ',"t":"task","k":{"p":1,"q":2}}'))])
+    assert order(broker)[:2] == ["one", "two"]
 
 
 def test_a_job_keeps_its_place_when_it_is_handed_back(broker: RedisBroker) -> None:

@@ -278,6 +278,7 @@ def test_who_goes_behind_a_ghost_leaves_the_line_and_the_ghost_stays_for_the_loo
     broker.client.zadd(broker.keys["gl:0|a1|default"], {"ghost": -1})
     assert ids_of(claim(broker, 1)) == ["a1"]
     assert lines(broker) == {"0|a1|default": ["ghost", "a2", "a3", "a4"]}
+    assert broker.client.zscore(broker.keys.queue("default"), "ghost") is None
     look(broker)
     assert order(broker) == ["a2", "a3", "a4"]
 
@@ -291,6 +292,12 @@ def test_who_should_be_due_and_is_not_comes_first(broker: RedisBroker) -> None:
     look(broker)
     assert order(broker) == ["a2", "b1", "a1", "a3", "b2", "b3", "b4", "b5"]
     assert is_forgotten(broker)
+
+
+def test_who_should_be_due_and_is_not_comes_up_before_those_behind_him(broker: RedisBroker) -> None:
+    broker.enqueue(of("a1|2", "a1 a2 a3 a4"))
+    broker.client.zadd(broker.keys.queue("default"), {"a1": 7036874417766400 + 9})
+    assert order(broker) == ["a2", "a1", "a3", "a4"]
 
 
 def test_a_line_of_ghosts_alone_is_forgotten(broker: RedisBroker) -> None:
@@ -334,6 +341,9 @@ def test_a_look_at_a_line_comes_within_a_second_and_then_each_ten(broker: RedisB
     broker.enqueue(of(A, "a3"))
     (_, second), *_ = broker.client.zrange(key, 0, -1, withscores=True)
     assert first == second > 1e12
+    broker.client.zadd(key, {"0|a1|default": 4e12})
+    broker.tick(0)
+    assert broker.client.zscore(key, "0|a1|default") == 4e12
 
 
 def test_one_who_is_replaced_leaves_his_line_to_the_next(broker: RedisBroker, take: Any) -> None:

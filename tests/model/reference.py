@@ -849,7 +849,7 @@ class Reference:
     def _adapt(self, key: str, job: Job, ending: Ending, taken: int) -> int:
         """Measure an adaptive limit by the end of an attempt; return how many slots there are more."""
         size, halved, least, most = self.measures.get(key, (0, 0, 0, 0))
-        if size and job.state in {"F", "Y"} and ending.token > halved + 1:
+        if size and job.state in {"F", "Y"} and (halved > self.now or ending.token > halved + 1):
             self._measure(key, max(least * 1000, size // 2), self.now, least, most)
         elif size and job.state == "D" and taken >= size // 1000:
             larger = min(most * 1000, size + max(1, 1000 // (size // 1000)))

@@ -1829,6 +1829,12 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("forget", "'-inf', whole(now - forgotten_after)", "'-inf', '+inf'", "Measures are forgotten at once."),
         ("forget-measure", "  call_in_chunks('HDEL', prefix .. 'lm', old, 500)\n", "", "Measures are kept for ever."),
         ("forget-time", "  call_in_chunks('ZREM', prefix .. 'lt', old, 500)\n", "", "Times are kept for ever."),
+        (
+            "set-back",
+            "measure.halved <= now and ",
+            "",
+            "A clock that was set back hides failures.",
+        ),
         ("start", "{size = limits.most * 1000, halved = 0}", "{size = 1000, halved = 0}", "No limit has a start."),
         (
             "least",
@@ -1840,7 +1846,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("fixed", "limits.least and slots_of", "false and slots_of", "What was found is not used."),
         (
             "once",
-            "if tonumber(item.token) <= measure.halved + 1 then return 0 end",
+            "if measure.halved <= now and tonumber(item.token) <= measure.halved + 1 then return 0 end",
             "",
             "One round of failures leaves one slot.",
         ),

@@ -53,8 +53,9 @@ local function adapt(prefix, key, item, taken, now)
   if not measure then return 0 end
   local before = slots_of(measure)
   if failed[item.state] then
-    -- Those that began before the last halving tell nothing new: a token is the time of its claim, and one.
-    if tonumber(item.token) <= measure.halved + 1 then return 0 end
+    -- Those that began before the last halving tell nothing new: a token is the time of its claim, and one. A halving
+    -- that is still to come was noted before the clock was set back.
+    if measure.halved <= now and tonumber(item.token) <= measure.halved + 1 then return 0 end
     measure.size, measure.halved = math.max(measure.least * 1000, math.floor(measure.size / 2)), now
   elseif item.state == 'D' and taken >= before then
     measure.size = math.min(measure.most * 1000, measure.size + math.max(1, math.floor(1000 / before)))

@@ -1,8 +1,8 @@
 -- Add jobs; one that is here already is left alone, and one that has been here and has failed, or was cancelled or erased.
 -- keys: b h s seq e g
 -- args: prefix bounds unique keep keep_failed
--- include: time mark record place tombs
--- policies: fair stop unique
+-- include: time mark place tombs
+-- policies: record fair stop unique
 -- Five arguments a job: id, queue, priority, run after in ms since the epoch (or empty), body.
 -- Bounds: the most ready jobs of a queue, as JSON of queue ("*": any other) -> number, or empty.
 -- Unique: "1" where a job has a unique key, or empty.
@@ -18,11 +18,12 @@ local function is_full(queue, coming)
 end
 
 local answers, marked, ready, bodies, ids, version = {}, {}, {}, {}, {}, whole(now)
-local keys, sent, replaced = {}, {}, {}
 
--- Made only where a job has a unique key.
-local other_holder, former_of, place_in, makes_room, replace, move_to
+-- Made only where a job has a unique key: a push of one plain job pays for each table and each function.
+local keys, sent, replaced, other_holder, former_of, place_in, makes_room, replace, move_to
 if unique ~= '' then
+  keys, sent, replaced = {}, {}, {}
+
   function other_holder(key, id)
     local holder = keys[key] or holder_of(prefix, key, now)
     return holder ~= id and holder or nil
@@ -136,7 +137,9 @@ for queue, line in pairs(ready) do
   call_in_chunks('ZADD', prefix .. 'q:' .. queue, line, 500)
   wake(prefix, queue)
 end
-for _, former in ipairs(replaced) do leave_line(prefix, former.id, former.body) end
+if replaced then
+  for _, former in ipairs(replaced) do leave_line(prefix, former.id, former.body) end
+end
 -- Last: a job that is here has its place, also where a server applies the beginning of a script only (mend.lua).
 call_in_chunks('HSET', b, bodies, 500)
 return answers

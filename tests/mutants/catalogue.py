@@ -1341,7 +1341,7 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "The urgent of a line wait for others' turns.",
         ),
         ("up", "coming[at].place > new.place", "false", "The urgent who comes up waits for one who came up before."),
-        ("step-age", "        lines[name].step = step_of(body)\n", "", "Who comes up has an exact priority."),
+        ("step-age", "(step_of(body) or per_priority)", "per_priority", "Who comes up has an exact priority."),
         (
             "second",
             "second and second.score or not_due - 1",

@@ -94,7 +94,7 @@ end
 -- One after the other, those of a line that are not due yet; a part of it is read at a time. Of the first the queue says
 -- who is due, and who is there, and nobody in `seen` comes once more: half of a script may have left others in a line.
 local function read_line(prefix, name, weight, queue, priority, part, seen)
-  local line = {key = prefix .. 'gl:' .. name, name = name, priority = priority, has = {}, taken = {}, strays = {}}
+  local line = {key = prefix .. 'gl:' .. name, name = name, has = {}, taken = {}, strays = {}}
   local ids, index, skipped = {}, 0, {}
   local function read(count)
     for _, id in ipairs(redis.call('ZRANGE', line.key, #ids, #ids + count - 1)) do
@@ -156,7 +156,7 @@ local function pop_fairly(prefix, queue, bound, limit, take)
     if name then
       if not lines[name] then
         lines[name] = read_line(prefix, name, weight, queue, priority, weight * math.ceil(limit / due), seen)
-        lines[name].step = step_of(body)
+        lines[name].rank = -tonumber(priority) * (step_of(body) or per_priority)
       end
       line_of_each[index] = lines[name]
     end
@@ -187,7 +187,7 @@ local function pop_fairly(prefix, queue, bound, limit, take)
       local next_one = line.next()
       if next_one then
         sequence = sequence + 1
-        step_up(coming, {id = next_one, line = line, place = tonumber(score_of(line.priority, sequence, line.step))})
+        step_up(coming, {id = next_one, line = line, place = line.rank + sequence})
       end
     end
   end

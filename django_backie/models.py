@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.checks import CheckMessage
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -134,6 +135,9 @@ class Schedule(models.Model):
     in_settings = models.BooleanField(_("in the settings"), default=False, db_default=False, editable=False)
     zone = models.CharField(_("time zone"), max_length=100, blank=True, default="")
     missed = models.CharField(_("missed times"), max_length=10, default="latest")
+    overlap = models.CharField(_("overlap"), max_length=10, default="allow", db_default="allow")
+    # In seconds.
+    jitter = models.FloatField(_("jitter"), default=0.0, db_default=0.0, validators=[MinValueValidator(0.0)])
     args = models.JSONField(_("arguments"), default=list, blank=True)
     kwargs = models.JSONField(_("arguments by name"), default=dict, blank=True)
     # Empty and null: the task's own.

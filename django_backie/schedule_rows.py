@@ -12,11 +12,12 @@ from . import registry
 from .backend import RedisBackend
 from .calls import named_arguments
 from .clock import SYSTEM, Clock
-from .core.timetable import Missed, read
+from .core.timetable import Missed, Overlap, adjusted, read
 from .exceptions import InvalidArguments, InvalidOption
 from .moments import moment
 from .schedule_settings import Plan
 from .task_definition import Task
+from .task_options import refuse_overlap_beside
 
 
 def write(
@@ -31,6 +32,8 @@ def write(
     priority: int | None = None,
     zone: str = "",
     missed: Missed = "latest",
+    overlap: Overlap = "allow",
+    jitter: float = 0.0,
     clock: Clock = SYSTEM,
 ) -> Any:
     """Write a schedule under a name, or change the one of this name, which then begins anew; return its row.
@@ -39,10 +42,12 @@ def write(
         task: the name of a task with ``expose=True``.
         rule: a cron expression, or an interval such as ``every 5 minutes``.
         queue, priority: of the jobs; by default the task's.
+        zone, missed, overlap, jitter: as in ``cron()``.
 
     Raises:
         UnknownTask: no task has this name.
-        InvalidOption: the task is not exposed, the rule cannot be read.
+        InvalidOption: the task is not exposed, the rule cannot be read, ``overlap`` stands beside an option of the same
+            kind.
         InvalidArguments: they do not fit the task, or are no JSON.
     """
     if not name or len(name) > 100:
@@ -50,6 +55,7 @@ def write(
         raise InvalidOption(msg)
     row = rows(backend).filter(name=name).first() or rows(backend).model(backend=backend.alias, name=name)
     row.task, row.rule, row.zone, row.missed = task, " ".join(rule.split()), zone, missed
+    row.overlap, row.jitter = overlap, jitter
     row.args, row.kwargs = list(args), dict(kwargs or {})
     row.queue, row.priority = queue, priority
     row.last_slot = moment(clock.now())
@@ -67,7 +73,8 @@ def plan_of(row: Any, backend: RedisBackend) -> Plan:
     task = registry.get(row.task)
     _refuse_task(task, backend)
     _refuse_arguments(task, row.args, row.kwargs)
-    schedule = read(row.rule, zone=row.zone, missed=row.missed)
+    schedule = adjusted(read(row.rule, zone=row.zone), missed=row.missed, overlap=row.overlap, jitter=row.jitter)
+    refuse_overlap_beside(task.job_name, schedule, task)
     database = database_of(backend)
     queue = row.queue or None
     return Plan(
@@ -75,6 +82,8 @@ def plan_of(row: Any, backend: RedisBackend) -> Plan:
         task.using(queue_name=queue, priority=row.priority, database=database, durability="outbox"),
         schedule,
         (tuple(row.args), dict(row.kwargs)),
+        # Not the name, which people may change, and which the settings may have, too.
+        ("row", str(row.pk)),
     )
 
 

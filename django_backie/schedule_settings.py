@@ -25,13 +25,15 @@ LONGEST_NAME = 100
 class Plan:
     """What a schedule means: the task as its jobs have it, when, and with which arguments.
 
-    The name is that of an entry in the settings or of a row; it is empty where the schedule stands in the code.
+    The name is that of an entry in the settings or of a row; it is empty where the schedule stands in the code. The
+    ``group`` is what its jobs have in common, where other schedules may name the same task.
     """
 
     name: str
     task: Task[..., Any]
     schedule: Schedule
     call: Call
+    group: tuple[str, ...] = ()
 
 
 def names(backend: RedisBackend) -> list[str]:
@@ -56,7 +58,7 @@ def plan_of(name: str, backend: RedisBackend) -> Plan:
     _refuse_task(name, task, backend)
     schedule = _schedule(entry)
     refuse_overlap_beside(task.job_name, schedule, task)
-    return Plan(name, _placed(task, entry), schedule, _call(task, entry))
+    return Plan(name, _placed(task, entry), schedule, _call(task, entry), ("schedule", name))
 
 
 def problems(backend: RedisBackend) -> Iterator[tuple[str, str]]:

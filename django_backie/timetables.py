@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.apps import apps
@@ -80,25 +81,41 @@ def database_of(task: Task[..., Any], backend: RedisBackend) -> str:
     return task.database or backend.config.databases[0]
 
 
-def for_slots(plan: Plan) -> Task[..., Any]:
-    """Return a task as the jobs of its schedule have it, which may not overlap.
+def for_slot(plan: Plan, slot: float, key: str, database: str) -> Task[..., Any]:
+    """Return a task as the job of a slot has it: in the outbox, and after its part of the jitter.
+
+    Args:
+        slot: in seconds since 1970.
+        key: the id of the slot's job.
+        database: the alias whose transaction moves the schedule on.
+    """
+    # Whatever the task's own durability: a slot comes but once.
+    task = _for_overlap(plan).using(database=database, durability="outbox")
+    if not plan.schedule.jitter:
+        return task
+    part = random.Random(key).random() * plan.schedule.jitter  # noqa: S311 - always the same for a slot
+    return task.using(run_after=moment(slot) + timedelta(seconds=part))
+
+
+def _for_overlap(plan: Plan) -> Task[..., Any]:
+    """Return a task as jobs have it that may not overlap.
 
     ``"skip"`` is one job until its end; ``"queue"`` is one that waits, and one that runs.
     """
     overlap = plan.schedule.overlap
     if overlap == "allow":
         return plan.task
-    # Schedules of the settings may name the same task, and do not hold each other up.
-    by: Any = functools.partial(_key, plan.name) if plan.name else ()
+    # Schedules that name the same task do not hold each other up.
+    by: Any = functools.partial(_key, plan.group) if plan.group else ()
     if overlap == "skip":
         return replace(plan.task, schedule=None, coalesce=False, unique=Unique(by=by))
-    key = by if plan.name else False
+    key = by if plan.group else False
     unique = Unique(by=by, until="start")
     return replace(plan.task, schedule=None, coalesce=False, unique=unique, concurrency=1, concurrency_key=key)
 
 
-def _key(name: str, *_: Any, **__: Any) -> list[str]:
-    return ["schedule", name]
+def _key(group: tuple[str, ...], *_: Any, **__: Any) -> list[str]:
+    return [*group]
 
 
 def of_code(task: Task[..., Any], schedule: Schedule) -> Plan:

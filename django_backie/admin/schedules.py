@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from .. import compat, registry, schedule_rows, schedule_settings, timetables
 from ..backend import RedisBackend
 from ..clock import SYSTEM
-from ..core.timetable import MISSED, Schedule
+from ..core.timetable import MISSED, OVERLAPS, Schedule
 from ..exceptions import BackieError, InvalidArguments, UnknownTask
 from ..models import Schedule as Row
 from ..moments import moment
@@ -81,12 +81,20 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Row
-        fields = ("backend", "name", "task", "rule", "zone", "missed", "args", "kwargs", "queue", "priority")
+        fields = (
+            *("backend", "name", "task", "rule", "zone", "missed", "overlap", "jitter"),
+            *("args", "kwargs", "queue", "priority"),
+        )
         widgets = {name: forms.Textarea(attrs={"rows": 2}) for name in ("args", "kwargs")}
         help_texts = {
             "task": gettext_lazy("Only tasks that their authors have exposed, with expose=True."),
             "rule": gettext_lazy("A cron expression of five fields, or an interval such as “every 5 minutes”."),
             "zone": gettext_lazy("On whose clock a cron expression is; empty: the project's."),
+            "overlap": gettext_lazy(
+                "While the job of a former time is not over: “allow” another beside it, “skip” the time, or let one "
+                "job “queue” behind it."
+            ),
+            "jitter": gettext_lazy("Seconds over which to spread the jobs."),
             "queue": gettext_lazy("Empty: the task's own."),
             "priority": gettext_lazy("Empty: the task's own."),
         }
@@ -97,6 +105,7 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
             "backend": [(alias, alias) for alias in _aliases()],
             "task": [(name, name) for name in _exposed()],
             "missed": [(str(missed), str(missed)) for missed in MISSED],
+            "overlap": [(str(overlap), str(overlap)) for overlap in OVERLAPS],
         }
         for name in offered.keys() & self.fields.keys():
             field = self.fields[name]

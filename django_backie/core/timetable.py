@@ -272,6 +272,6 @@ def _checked(schedule: Schedule) -> Schedule:
         raise InvalidOption(msg)
     jitter = schedule.jitter
     if isinstance(jitter, bool) or not isinstance(jitter, int | float) or not 0 <= jitter <= TEN_YEARS:
-        msg = f"jitter is {jitter!r}, it must be a number of seconds from 0"
+        msg = f"jitter is {jitter!r}, it must be a number of seconds from 0, ten years at most"
         raise InvalidOption(msg)
     return schedule

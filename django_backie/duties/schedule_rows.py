@@ -12,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.db import DatabaseError, IntegrityError, InterfaceError, transaction
 
-from .. import schedule_rows
+from .. import schedule_rows, timetables
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..core import ids
@@ -20,6 +20,8 @@ from ..moments import epoch, moment
 from ..schedule_settings import Plan
 
 logger = logging.getLogger("django_backie.duties")
+
+_AS_READ = ("pk", "last_slot", "task", "rule", "zone", "missed", "overlap", "jitter")
 
 
 @dataclass(slots=True)
@@ -82,7 +84,7 @@ class ScheduleRows:
         with transaction.atomic(using=schedule_rows.database_of(self._backend)):
             unmoved = schedule_rows.rows(self._backend).filter(
                 # What was changed since it was read does not fire as it was.
-                **{name: getattr(row, name) for name in ("pk", "last_slot", "task", "rule", "zone", "missed")},
+                **{name: getattr(row, name) for name in _AS_READ},
                 is_paused=False,
             )
             if unmoved.update(last_slot=moment(latest)):
@@ -91,9 +93,11 @@ class ScheduleRows:
 
     def _make(self, row: Any, plan: Plan, slot: float) -> None:
         key = ids.key_at(round(slot * 1000), self._backend.alias, "row", str(row.pk), row.rule, row.zone)
+        database = schedule_rows.database_of(self._backend)
+        task = timetables.for_slot(plan, slot, key, database)
         try:
-            with transaction.atomic(using=schedule_rows.database_of(self._backend)):
-                self._backend.submit_as(plan.task, [plan.call], [key])
+            with transaction.atomic(using=database):
+                self._backend.submit_as(task, [plan.call], [key])
         except IntegrityError:
             # The database was put back to an earlier state, or the schedule written anew within the slot.
             logger.warning("%s: the job of %s is there already", row.name, moment(slot))

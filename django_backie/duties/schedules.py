@@ -7,10 +7,9 @@ rows of the jobs, has made them; all others find that it has moved.
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -120,11 +119,7 @@ class Schedules:
 
     def _make(self, due: _Due, slot: float) -> None:
         key = _slot_key(due, self._backend.alias, slot)
-        # In the outbox, whatever the task's own durability: a slot comes but once.
-        task = timetables.for_slots(due.plan).using(database=due.database, durability="outbox")
-        if due.plan.schedule.jitter:
-            part = random.Random(key).random() * due.plan.schedule.jitter  # noqa: S311 - always the same for a slot
-            task = task.using(run_after=moment(slot) + timedelta(seconds=part))
+        task = timetables.for_slot(due.plan, slot, key, due.database)
         try:
             with transaction.atomic(using=due.database):
                 self._backend.submit_as(task, [due.plan.call], [key])

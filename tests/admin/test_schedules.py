@@ -24,6 +24,8 @@ BLANK = {
     "rule": "0 3 * * *",
     "zone": "",
     "missed": "latest",
+    "overlap": "allow",
+    "jitter": "0.0",
     "args": '["eu"]',
     "kwargs": "{}",
     "queue": "",
@@ -75,6 +77,28 @@ def test_a_schedule_may_have_a_queue_and_a_priority_of_its_own(root):
     assert (job.queue, job.priority, job.arguments) == ("mail", 7, {"region": "eu", "month": 2})
 
 
+def test_overlap_and_jitter_are_written_and_changed_and_do_not_begin_anew(root):
+    text_of(root.post(ADD, {**BLANK, "overlap": "skip", "jitter": "30"}, follow=True))
+    row = Schedule.objects.get()
+    assert (row.overlap, row.jitter) == ("skip", 30.0)
+
+    Schedule.objects.update(last_slot="2020-01-01T00:00Z")
+    page = text_of(root.get(f"{SCHEDULES}{row.pk}/change/"))
+    assert '<option value="skip" selected>' in page
+    assert 'value="30.0"' in page
+    root.post(f"{SCHEDULES}{row.pk}/change/", {**BLANK, "overlap": "queue", "jitter": "0.5"})
+    row.refresh_from_db()
+    assert (row.overlap, row.jitter, row.last_slot.year) == ("queue", 0.5, 2020)
+
+
+def test_overlap_beside_an_option_of_the_same_kind_is_refused_in_the_form(root):
+    alone = task(expose=True, unique=True)(tidy)
+    response = root.post(ADD, {**BLANK, "task": alone.job_name, "args": "[]", "overlap": "skip"})
+
+    assert "of the schedule and unique exclude each other" in text_of(response)
+    assert not Schedule.objects.exists()
+
+
 def test_the_list_tells_the_next_times_and_who_is_broken(root):
     write()
     write("interval", rule="every 5 minutes")
@@ -100,6 +124,10 @@ def test_the_list_tells_the_next_times_and_who_is_broken(root):
         ("args", "[", "Enter a valid JSON"),
         ("name", "", "required"),
         ("missed", "never", "Select a valid choice"),
+        ("overlap", "wait", "Select a valid choice"),
+        ("jitter", "-1", "greater than or equal to 0"),
+        ("jitter", "1e12", "jitter is 1000000000000.0"),
+        ("jitter", "", "required"),
         ("priority", "300", "300"),
     ],
 )

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from django_backie import compat, every, registry, schedule_settings
+from django_backie import compat, every, registry, schedule_rows, schedule_settings
+from django_backie.models import Schedule as Row
 
 from .pages import load
 
@@ -44,3 +45,14 @@ def test_the_schedules_of_the_settings_are_read(backend: Any, settings: Any, mon
     assert (board.task.queue_name, board.task.priority, board.call) == ("bulk", 5, ((), {"region": "all"}))
     assert board.schedule == every(hours=12, missed="skip", overlap="skip", jitter=30)
     assert found["ping"].schedule == every(minutes=5)
+
+
+def test_the_row_of_the_page_is_written(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_tasks", {})
+    page = load("how-to/schedule")
+    registry.register("shop.tasks.report", page.report)
+    page.write_rows()
+
+    row = Row.objects.get()
+    assert (row.name, row.overlap, row.jitter) == ("nightly report", "skip", 600)
+    assert str(schedule_rows.plan_of(row, backend).schedule) == "0 3 * * * Europe/Berlin"

@@ -133,6 +133,8 @@ class Schedule(models.Model):
     is_paused = models.BooleanField(_("paused"), default=False)
     name = models.CharField(_("name"), max_length=100, blank=True, default="")
     in_settings = models.BooleanField(_("in the settings"), default=False, db_default=False, editable=False)
+    # Of code and settings: a worker has another rule in its place.
+    is_ended = models.BooleanField(_("ended"), default=False, db_default=False, editable=False)
     zone = models.CharField(_("time zone"), max_length=100, blank=True, default="")
     missed = models.CharField(_("missed times"), max_length=10, default="latest")
     overlap = models.CharField(_("overlap"), max_length=10, default="allow", db_default="allow")

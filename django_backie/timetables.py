@@ -182,6 +182,28 @@ def row_of(plan: Plan, backend: RedisBackend, now: float) -> Any:
     return row
 
 
+def put_in_force(row: Any, plan: Plan, backend: RedisBackend, begun: float) -> None:
+    """Note that a worker has the rule of a row, and that the schedule's other rules have ended.
+
+    What has come since the rule had ended, and before it was begun again, in seconds since 1970, was not missed.
+    """
+    rows = rows_of(plan, backend).filter(pk=row.pk)
+    if row.is_ended:
+        rows.filter(last_slot__lt=moment(begun)).update(last_slot=moment(begun))
+        rows.update(is_ended=False)
+        row.refresh_from_db()
+    # No transaction: two rules that two workers have at once would wait for each other's rows.
+    _rows_of_rules(plan, backend).filter(is_ended=False).exclude(pk=row.pk).update(is_ended=True)
+
+
+def _rows_of_rules(plan: Plan, backend: RedisBackend) -> Any:
+    if not plan.name:
+        return rows_of(plan, backend)
+    # An entry of the settings stays what it is when it names another task.
+    rows = apps.get_model("django_backie", "Schedule")._default_manager.using(database_of(plan.task, backend))
+    return rows.filter(backend=backend.alias, name=plan.name, in_settings=True)
+
+
 def rows_of(plan: Plan, backend: RedisBackend) -> Any:
     """Return the rows of a schedule, one for each rule that it has ever had, as a queryset."""
     rows = apps.get_model("django_backie", "Schedule")._default_manager.using(database_of(plan.task, backend))

@@ -2,6 +2,9 @@
 
 A row for each schedule and rule holds the last slot that was taken up. Whoever moves it on, in one transaction with the
 rows of the jobs, has made them; all others find that it has moved.
+
+A worker marks the rows of other rules of its schedules as ended, so that a rule that comes back is not thought to have
+been there all the time. Where workers with both rules run side by side, as in a deploy, each goes on with its own.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from .. import schedule_settings, timetables
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..core import ids
+from ..core.timetable import GRACE
 from ..moments import epoch, moment
 from ..schedule_settings import Plan
 
@@ -32,6 +36,8 @@ class _Due:
     plan: Plan
     database: str
     at: float = 0.0
+    # Whether this process has put the rule in force: from then on it knows all slots.
+    is_begun: bool = False
 
     @property
     def title(self) -> str:
@@ -46,6 +52,8 @@ class Schedules:
     interval = 1.0
     # How often to ask whether somebody has ended a pause.
     paused_interval = 5.0
+    # Where the next slot is far: how soon to put right that a worker of a former rule was the last to mark the rows.
+    longest_interval = 3600.0
 
     def __init__(self, backend: RedisBackend, clock: Clock = SYSTEM) -> None:
         self._backend = backend
@@ -103,12 +111,17 @@ class Schedules:
     def _take_up(self, due: _Due, now: float) -> float:
         """Make the jobs of the slots that have come; return when to look again."""
         row = timetables.row_of(due.plan, self._backend, now)
+        if row.is_ended or not due.is_begun:
+            # Of the last minute, some may be about to be taken up by a worker that has had the rule all the time.
+            begun = 0.0 if due.is_begun else now - GRACE
+            timetables.put_in_force(row, due.plan, self._backend, begun)
+            due.is_begun = True
         if row.is_paused:
             return now + self.paused_interval
         latest, slots = due.plan.schedule.due(epoch(row.last_slot), now, settings.TIME_ZONE)
         if latest > epoch(row.last_slot):
             self._move_on(due, row.pk, row.last_slot, latest, slots)
-        return due.plan.schedule.next_after(max(latest, now), settings.TIME_ZONE)
+        return min(due.plan.schedule.next_after(max(latest, now), settings.TIME_ZONE), now + self.longest_interval)
 
     def _move_on(self, due: _Due, pk: int, former: datetime, latest: float, slots: list[float]) -> None:
         with transaction.atomic(using=due.database):

@@ -1,8 +1,8 @@
 """When a task is due by itself: a cron expression on the clock of a time zone, or an interval.
 
-Cron expressions are read by cronsim, which follows Debian's cron where clocks change: what is set for a time that is
-left out runs right after the gap, what is set for a time that comes twice runs at the first; what runs each hour, or
-more often, goes by the hours that pass.
+Cron expressions are read by cronsim. Where clocks change, Debian's cron is followed: what is set for a time that is
+left out runs right after the gap, what is set for a time that comes twice runs at the first. Where the minute or the
+hour begins with a star, the clock alone counts: what it never shows does not come, what it shows twice comes twice.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import re
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from typing import Any, Literal
 
 from cronsim import CronSim, CronSimError
 
 from ..exceptions import InvalidOption
+from .wall_clock import moments_of, shown_at
 
 Missed = Literal["latest", "skip", "all"]
 MISSED: tuple[Missed, ...] = ("latest", "skip", "all")
@@ -55,12 +56,14 @@ class Cron:
 
     def slots(self, moment: float, zone: str, *, back: bool = False) -> Iterator[float]:
         """Yield the times after a moment, or, going back, before it, in seconds since the epoch."""
-        local = datetime.fromtimestamp(moment, UTC).astimezone(zoneinfo.ZoneInfo(self.zone or zone))
-        simulation = CronSim(ALIASES.get(self.expression, self.expression), local, reverse=back)
+        clock = zoneinfo.ZoneInfo(self.zone or zone)
+        expression = ALIASES.get(self.expression, self.expression)
+        # Without the zone: cronsim steps over whole hours, and clocks change by half of one on Lord Howe Island.
+        shown = CronSim(expression, shown_at(moment, clock, back=back), reverse=back)
+        is_by_clock = any(field.startswith("*") for field in expression.split()[:2])
         last = moment
-        for slot in simulation:
-            found = slot.timestamp()
-            # Local times that come twice, or not at all: never the same moment twice, and never back.
+        for found in moments_of(shown, clock, is_by_clock=is_by_clock, back=back):
+            # Two times of a gap are one moment after it.
             if (found < last) if back else (found > last):
                 last = found
                 yield found

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-import zoneinfo
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_backie.core.timetable import MOST_MISSED, Cron, Every, Schedule, cron, every, read, schedule_of
+from django_backie.core.timetable import MOST_MISSED, Every, Schedule, cron, every, read, schedule_of
 from django_backie.exceptions import InvalidOption
 
 BERLIN = "Europe/Berlin"
@@ -81,86 +78,6 @@ def test_an_expression_means_what_cron_means_by_it(expression: str, expected: li
 def test_times_are_those_of_the_zone_or_of_the_project_s() -> None:
     assert after(cron("0 3 * * *", zone=BERLIN), "2026-03-01 10:00:00", 1) == ["2026-03-02 02:00:00"]
     assert after(cron("0 3 * * *"), "2026-03-01 10:00:00", 1, zone=BERLIN) == ["2026-03-02 02:00:00"]
-
-
-# Where clocks change.
-
-
-@pytest.mark.parametrize(
-    ("expression", "start", "expected"),
-    [
-        # 29 March 2026: 02:00 CET is 03:00 CEST. What is set for the hour that is left out runs right after it, once.
-        ("30 2 * * *", "2026-03-28 12:00:00", ["2026-03-29 01:00:00", "2026-03-30 00:30:00"]),
-        ("0 3 * * *", "2026-03-28 12:00:00", ["2026-03-29 01:00:00", "2026-03-30 01:00:00"]),
-        ("0 * * * *", "2026-03-28 23:30:00", ["2026-03-29 00:00:00", "2026-03-29 01:00:00", "2026-03-29 02:00:00"]),
-        # 25 October 2026: 03:00 CEST is 02:00 CET. What is set for the hour that comes twice runs at the first.
-        ("30 2 * * *", "2026-10-24 12:00:00", ["2026-10-25 00:30:00", "2026-10-26 01:30:00"]),
-        ("0 * * * *", "2026-10-24 23:30:00", ["2026-10-25 00:00:00", "2026-10-25 01:00:00", "2026-10-25 02:00:00"]),
-        ("*/30 * * * *", "2026-10-25 00:00:00", ["2026-10-25 00:30:00", "2026-10-25 01:00:00", "2026-10-25 01:30:00"]),
-    ],
-)
-def test_the_rule_where_clocks_change(expression: str, start: str, expected: list[str]) -> None:
-    assert after(cron(expression, zone=BERLIN), start, len(expected)) == expected
-
-
-@functools.cache
-def all_changes() -> list[tuple[str, datetime]]:
-    return list(changes())
-
-
-def changes() -> Iterator[tuple[str, datetime]]:
-    """Yield every change of a clock from 2020 to 2035: a zone, and the moment; of zones that change alike only one."""
-    seen = set()
-    for name in sorted(zoneinfo.available_timezones()):
-        zone = zoneinfo.ZoneInfo(name)
-        day = datetime(2020, 1, 1, tzinfo=UTC)
-        while day.year < 2036:
-            following = day + timedelta(days=1)
-            if day.astimezone(zone).utcoffset() != following.astimezone(zone).utcoffset():
-                moment = next(
-                    day + timedelta(minutes=15 * number)
-                    for number in range(97)
-                    if (day + timedelta(minutes=15 * number)).astimezone(zone).utcoffset()
-                    != day.astimezone(zone).utcoffset()
-                )
-                key = (moment, day.astimezone(zone).utcoffset(), following.astimezone(zone).utcoffset())
-                if key not in seen:
-                    seen.add(key)
-                    yield name, moment
-            day = following
-
-
-def daily_by_hand(zone: zoneinfo.ZoneInfo, day: date, hour: int, minute: int) -> float:
-    """Return when a daily time comes on a day, found minute by minute: the first minute whose clock shows it.
-
-    Where no minute's does, the first minute after the gap.
-    """
-    wanted = datetime(day.year, day.month, day.day, hour, minute)
-    moment = wanted.replace(tzinfo=zone).astimezone(UTC) - timedelta(hours=3)
-    while moment.astimezone(zone).replace(tzinfo=None) < wanted:
-        moment += timedelta(minutes=1)
-    return moment.timestamp()
-
-
-def test_daily_times_come_once_a_day_at_every_change_of_a_clock_until_2035() -> None:
-    found = all_changes()
-    assert len(found) > 500
-    for name, moment in found:
-        zone = zoneinfo.ZoneInfo(name)
-        day = moment.astimezone(zone).date()
-        for hour, minute in ((0, 30), (1, 30), (2, 0), (2, 30), (3, 0), (23, 45)):
-            slots = Cron(f"{minute} {hour} * * *", name).slots((moment - timedelta(days=3)).timestamp(), "UTC")
-            days = [day + timedelta(days=number) for number in range(-1, 2)]
-            expected = [daily_by_hand(zone, each, hour, minute) for each in days]
-            near = [slot for slot in itertools.islice(slots, 8) if expected[0] - 60 <= slot <= expected[-1] + 60]
-            assert near == expected, f"{hour}:{minute:02} in {name} around {moment}"
-
-
-def test_hourly_times_pass_by_at_every_change_of_a_clock_until_2035() -> None:
-    for name, moment in all_changes():
-        start = (moment - timedelta(hours=6)).timestamp()
-        slots = list(itertools.islice(Cron("*/15 * * * *", name).slots(start, "UTC"), 48))
-        assert slots == [start + 900 * number for number in range(1, 49)], f"{name} around {moment}"
 
 
 # What is due.

@@ -45,7 +45,8 @@ def pack(job: Job, signer: Signer, limit: int) -> Packed:
     envelope = _envelope_text(job, limit)
     version = VERSION
     if job.limits or job.group or job.ageing:
-        version += _FLAGS[bool(job.limits), bool(job.group), bool(job.ageing)]
+        # What a script has to read of the envelope.
+        version += "f" * bool(job.group) + "l" * bool(job.limits) + "p" * bool(job.ageing)
     signature = signer.sign(_signed(job.id, job.queue, job.priority, envelope, version))
     body = f"{version}\n{job.queue}\n{job.priority}\n{signature}\n{envelope}"
     return Packed(job.id, job.queue, job.priority, body, job.run_after, job.unique)
@@ -183,13 +184,6 @@ def _sparse(options: Options) -> dict[str, Any]:
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 # What this release reads. The letters of a later one say that it does.
 _VERSIONS = re.compile(f"{VERSION}[flp]*")
-# What a script has to read of the envelope: limits, a group, and what a priority is worth.
-_FLAGS = {
-    (limits, group, ageing): "f" * group + "l" * limits + "p" * ageing
-    for limits in (False, True)
-    for group in (False, True)
-    for ageing in (False, True)
-}
 # What a priority is worth, behind what stands before it.
 _AGEING = re.compile(r'^(\{(?:"[uli]":"[^"]*",)*)(?:"p":\d+,)?')
 

@@ -20,7 +20,7 @@ from ..clock import SYSTEM
 from ..core.timetable import MISSED, OVERLAPS, Schedule
 from ..exceptions import BackieError, InvalidArguments, UnknownTask
 from ..models import Schedule as Row
-from ..moments import moment
+from ..moments import epoch, moment
 from . import audit, choices, display
 
 PERMISSION = "run_schedule"
@@ -64,6 +64,11 @@ def next_times(schedule: Schedule) -> Any:
     """Return the next times of a schedule, for people."""
     slots = itertools.islice(schedule.timetable.slots(SYSTEM.now(), settings.TIME_ZONE), NEXT)
     return format_html_join(", ", "{}", ((display.time_tag(moment(slot)),) for slot in slots))
+
+
+def is_slot(schedule: Schedule, at: float) -> bool:
+    """Tell whether a schedule is due at a time, in seconds since 1970."""
+    return next(schedule.timetable.slots(at - 0.001, settings.TIME_ZONE)) == at
 
 
 def _exposed() -> list[str]:
@@ -145,7 +150,7 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Schedules of code and settings are shown, may be paused and run; those that people wrote may be changed, too."""
 
     form = ScheduleForm
-    list_display = ("title", "task", "rule", "source", "state", "coming", "last_slot")
+    list_display = ("title", "task", "unbroken_rule", "source", "state", "coming", "last")
     list_display_links = ("title",)
     actions = ("pause_schedules", "resume_schedules", "run_schedules")
     sortable_by = ()
@@ -155,6 +160,11 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def title(self, row: Row) -> str:
         """Return the name, or for one of the code its task."""
         return row.name or row.task.rpartition(".")[2]
+
+    @admin.display(description=gettext_lazy("rule"))
+    def unbroken_rule(self, row: Row) -> str:
+        """Return the rule with spaces at which no line ends."""
+        return row.rule.replace(" ", "\N{NO-BREAK SPACE}")
 
     @admin.display(description=gettext_lazy("stands in"))
     def source(self, row: Row) -> str:
@@ -177,6 +187,15 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return display.NOTHING if row.is_paused else next_times(plan_of(row).schedule)
         except (BackieError, compat.InvalidTask):
             return display.NOTHING
+
+    @admin.display(description=gettext_lazy("last time"))
+    def last(self, row: Row) -> Any:
+        """Return the last time that was taken up; a schedule that is new has none, but knows when it began."""
+        try:
+            is_new = not is_slot(plan_of(row).schedule, epoch(row.last_slot))
+        except (BackieError, compat.InvalidTask):
+            is_new = False
+        return display.NOTHING if is_new else display.time_tag(row.last_slot)
 
     def has_run_schedule_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may pause, resume and run schedules."""
@@ -203,7 +222,18 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Return what the row knows: of those in the code and in the settings the rest does not stand in it."""
         if obj is None or obj.is_written:
             return super().get_fields(request, obj)
-        return [name for name in ("backend", "name", "task", "rule") if name != "name" or obj.name]
+        known = [name for name in ("backend", "name", "task", "rule") if name != "name" or obj.name]
+        return [*known, *self.get_readonly_fields(request, obj)]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Row | None = None) -> Any:
+        """Return what is said of a schedule that there is."""
+        return () if obj is None else ("state", "coming", "last")
+
+    def get_form(self, request: HttpRequest, obj: Row | None = None, change: bool = False, **options: Any) -> Any:
+        """Return the form; what cannot be changed here needs no help."""
+        if obj is not None and not obj.is_written:
+            options["help_texts"] = {}
+        return super().get_form(request, obj, change, **options)
 
     def save_model(self, request: HttpRequest, obj: Row, form: Any, change: bool) -> None:
         """Write the row; one whose times have changed begins anew."""

@@ -106,8 +106,28 @@ def test_the_list_tells_the_next_times_and_who_is_broken(root):
 
     text = text_of(root.get(SCHEDULES))
     assert "03:00:00" in text or "3:00" in text
-    assert "every 5 minutes" in text
+    # No line ends within a rule.
+    assert "every\N{NO-BREAK SPACE}5\N{NO-BREAK SPACE}minutes" in text
     assert "broken: no task is registered as &#x27;gone.task&#x27;" in text
+
+
+@pytest.mark.parametrize("page", [SCHEDULES, f"{SCHEDULES}{{pk}}/change/"], ids=["list", "page"])
+def test_a_schedule_has_no_last_time_before_its_first(root, page):
+    row = write()
+    assert 'datetime="2020-01-01T03:00' not in text_of(root.get(page.format(pk=row.pk)))
+    Schedule.objects.update(last_slot="2020-01-01T02:59:59Z")
+    assert 'datetime="2020-01-01' not in text_of(root.get(page.format(pk=row.pk)))
+    Schedule.objects.update(last_slot="2020-01-01T03:00Z")
+    assert 'datetime="2020-01-01T03:00' in text_of(root.get(page.format(pk=row.pk)))
+
+
+def test_the_page_of_a_schedule_of_the_code_tells_how_it_does_and_asks_for_nothing(root):
+    row = Schedule.objects.create(backend="default", task="gone.task", rule="0 3 * * *", last_slot="2020-01-01T03:00Z")
+
+    text = text_of(root.get(f"{SCHEDULES}{row.pk}/change/"))
+    assert "broken: " in text
+    assert 'datetime="2020-01-01T03:00' in text
+    assert "Only tasks that their authors" not in text
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.apps import apps
+from django.db import transaction
 
 from . import registry
 from .backend import RedisBackend
@@ -53,15 +55,33 @@ def write(
     if not name or len(name) > 100:
         msg = f"a schedule has a name of 1 to 100 characters, not {name!r}"
         raise InvalidOption(msg)
-    row = rows(backend).filter(name=name).first() or rows(backend).model(backend=backend.alias, name=name)
-    row.task, row.rule, row.zone, row.missed = task, " ".join(rule.split()), zone, missed
-    row.overlap, row.jitter = overlap, jitter
-    row.args, row.kwargs = list(args), dict(kwargs or {})
-    row.queue, row.priority = queue, priority
-    row.last_slot = moment(clock.now())
-    plan_of(row, backend)
-    row.save(using=database_of(backend))
+    values: dict[str, Any] = {"task": task, "rule": " ".join(rule.split()), "zone": zone, "missed": missed}
+    values |= {"overlap": overlap, "jitter": jitter, "args": list(args), "kwargs": dict(kwargs or {})}
+    values |= {"queue": queue, "priority": priority, "last_slot": moment(clock.now())}
+    plan_of(rows(backend).model(backend=backend.alias, name=name, **values), backend)
+    database = database_of(backend)
+    with transaction.atomic(using=database):
+        row = _locked(name, backend, values["last_slot"])
+        for field, value in values.items():
+            setattr(row, field, value)
+        # Whether it is paused is for others to say.
+        row.save(using=database, update_fields=[*values])
     return row
+
+
+def _locked(name: str, backend: RedisBackend, now: datetime) -> Any:
+    """Return the row of a name, an empty one where there is none, that nobody else changes in this transaction."""
+    found = rows(backend).filter(name=name)
+    # An update that changes nothing locks in every database, SQLite too, where a read before it could only fail.
+    if found.update(name=name):
+        return found.first()
+    # The same for all who write the name, whatever its rule: the second waits here for the end of the first.
+    made = found.create(backend=backend.alias, name=name, task="", rule="", last_slot=now)
+    others = found.exclude(pk=made.pk)
+    if not others.update(name=name):
+        return made
+    made.delete(using=found.db)
+    return others.first()
 
 
 def plan_of(row: Any, backend: RedisBackend) -> Plan:

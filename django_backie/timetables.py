@@ -191,7 +191,7 @@ def put_in_force(row: Any, plan: Plan, backend: RedisBackend, begun: float) -> N
     if row.is_ended:
         rows.filter(last_slot__lt=moment(begun)).update(last_slot=moment(begun))
         rows.update(is_ended=False)
-        row.refresh_from_db()
+        row.refresh_from_db(using=rows.db)
     # No transaction: two rules that two workers have at once would wait for each other's rows.
     _rows_of_rules(plan, backend).filter(is_ended=False).exclude(pk=row.pk).update(is_ended=True)
 

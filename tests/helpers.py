@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from unittest import mock
 
 import redis
+from django.db import connection
 
 from django_backie.duties.mirror import Mirror
 from django_backie.worker.board import Board
@@ -131,3 +133,14 @@ def counted() -> Iterator[Counter[str]]:
         mock.patch.object(redis.client.Pipeline, "execute", counting_pipeline),
     ):
         yield counts
+
+
+def wait_for_a_lock() -> None:
+    """Return when another connection waits for a row of this one; only PostgreSQL tells."""
+    for _ in range(1000):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+            if cursor.fetchone() != (0,):
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits")

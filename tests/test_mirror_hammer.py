@@ -6,7 +6,6 @@ import functools
 import itertools
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +22,7 @@ from django_backie.core.states import State
 from django_backie.models import Attempt
 from django_backie.models import Job as JobRow
 
+from .helpers import wait_for_a_lock
 from .rows import CREATED, make_job, note, row, snapshot_of, unpack
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
@@ -150,17 +150,6 @@ def test_the_newest_of_every_job_remains_and_every_attempt_once(alias: str, seed
     assert hammered_attempts == attempts(alias)
     assert {found["version"] for found in hammered.values()} == {VERSION + 2 * ATTEMPTS}
     assert len(hammered_attempts) == JOBS * ATTEMPTS
-
-
-def wait_for_a_lock() -> None:
-    """Return when another connection waits for a row of this one."""
-    for _ in range(1000):
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
-            if cursor.fetchone() != (0,):
-                return
-        time.sleep(0.01)
-    raise AssertionError("nobody waits")
 
 
 @pytest.fixture

@@ -237,9 +237,12 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: Row, form: Any, change: bool) -> None:
         """Write the row; one whose times have changed begins anew."""
+        fields = [*form.cleaned_data]
         if not change or {"task", "rule", "zone", "missed"} & set(form.changed_data):
             obj.last_slot = moment(SYSTEM.now())
-        obj.save(using=schedule_rows.database_of(backend_of(obj)))
+            fields.append("last_slot")
+        # All of the form, and nothing that a worker or who pauses it has written since it was read.
+        obj.save(using=schedule_rows.database_of(backend_of(obj)), update_fields=fields if change else None)
         audit.record_pause(request, "schedule", obj.name, "change" if change else "add")
 
     def delete_model(self, request: HttpRequest, obj: Row) -> None:

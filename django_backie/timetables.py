@@ -193,7 +193,10 @@ def put_in_force(row: Any, plan: Plan, backend: RedisBackend, begun: float) -> N
         rows.update(is_ended=False)
         row.refresh_from_db(using=rows.db)
     # No transaction: two rules that two workers have at once would wait for each other's rows.
-    _rows_of_rules(plan, backend).filter(is_ended=False).exclude(pk=row.pk).update(is_ended=True)
+    others = _rows_of_rules(plan, backend).filter(is_ended=False).exclude(pk=row.pk)
+    # Most have none, and SQLite would let all workers that start wait for each other.
+    if others.exists():
+        others.update(is_ended=True)
 
 
 def _rows_of_rules(plan: Plan, backend: RedisBackend) -> Any:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.apps import apps
-from django.db import transaction
+from django.db import connections, transaction
 
 from . import registry
 from .backend import RedisBackend
@@ -75,13 +75,17 @@ def _locked(name: str, backend: RedisBackend, now: datetime) -> Any:
     # An update that changes nothing locks in every database, SQLite too, where a read before it could only fail.
     if found.update(name=name):
         return found.first()
-    # The same for all who write the name, whatever its rule: the second waits here for the end of the first.
-    made = found.create(backend=backend.alias, name=name, task="", rule="", last_slot=now)
-    others = found.exclude(pk=made.pk)
-    if not others.update(name=name):
-        return made
-    made.delete(using=found.db)
-    return others.first()
+    # The same for all who write the name, whatever its rule: the second waits here for the end of the first. An upsert,
+    # for several plain inserts of one key may deadlock on MariaDB.
+    new = found.model(backend=backend.alias, name=name, task="", rule="", last_slot=now)
+    has_target = connections[found.db].features.supports_update_conflicts_with_target
+    target = ("backend", "task", "rule", "name", "in_settings") if has_target else None
+    found.bulk_create([new], update_conflicts=True, update_fields=["name"], unique_fields=target)
+    others = found.exclude(task="", rule="")
+    if others.update(name=name):
+        found.filter(task="", rule="").delete()
+        return others.first()
+    return found.get()
 
 
 def plan_of(row: Any, backend: RedisBackend) -> Plan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
@@ -78,6 +79,26 @@ def test_two_who_write_the_same_new_name_write_one_row_after_the_other(
 
     assert found.result(10).pk == first.pk
     assert rows() == [expected]
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="threads of a test share its database in memory")
+def test_four_who_write_the_same_new_names_at_once_write_one_row_of_each(backend: Any) -> None:
+    """Four, for more than two who wait for one may wait for each other then."""
+    together = threading.Barrier(4)
+
+    def work(values: dict[str, Any]) -> None:
+        try:
+            for number in range(15):
+                together.wait(60)
+                schedule_rows.write(f"nightly {number}", backend, **values)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, (SUMS, ECHOES, {**SUMS, "rule": "@hourly"}, SUMS)))
+
+    assert sorted(Row.objects.values_list("name", flat=True)) == sorted(f"nightly {number}" for number in range(15))
+    assert not Row.objects.filter(task="").exists()
 
 
 @only_postgresql

@@ -15,7 +15,8 @@ from .listener import Heard, ListenerThread, Wanted
 from .membership import Membership
 from .options import WorkerOptions
 from .outage import MirrorLag, Outage
-from .pools.both import STALE_BACKLOG, Pools
+from .pools.backlog import LONGEST_LOOK
+from .pools.both import Pools
 from .stopping import Stopping
 
 BEAT, FLUSH_AFTER = 1.0, 0.01
@@ -83,7 +84,7 @@ class Turns:
             ready_to_flush = not self._ledger.endings or self._pools.backlog == 0
             return 0.0 if ready_to_flush else FLUSH_AFTER
         if self._pools.backlog or self._stopping.has_interrupted:
-            return STALE_BACKLOG / 2
+            return LONGEST_LOOK
         nearest = min(self.appetite.due_at, self._stopping.ends_at) - self._clock.monotonic()
         return max(0.001, min(BEAT, nearest))
 

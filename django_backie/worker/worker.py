@@ -168,7 +168,7 @@ class Worker:
             self._hand_back_unstarted()
             if self._stopping.is_time_up:
                 self._interrupt()
-        elif self._pools.is_stuck:
+        elif self._pools.is_stuck():
             # A long job came among short ones: others may be free to run what waits behind it.
             self._hand_back_unstarted()
             self._turns.appetite.give_way()

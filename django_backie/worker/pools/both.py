@@ -9,10 +9,9 @@ from ..attempt import Attempt, Finished, Stuck
 from ..board import Board
 from ..executor import Executor
 from ..options import WorkerOptions
+from .backlog import Backlog
 from .loop import LoopPool
 from .threads import ThreadPool
-
-STALE_BACKLOG = 0.1
 
 
 class Pools:
@@ -28,6 +27,7 @@ class Pools:
     ) -> None:
         self.threads = ThreadPool(options.threads, executor, report, board, clock)
         self.loop = LoopPool(options.async_concurrency, executor, report, board, options.threads, clock)
+        self._backlog = Backlog()
         self._clock = clock
 
     def start(self) -> None:
@@ -51,10 +51,9 @@ class Pools:
         """Return how many attempts wait for a thread."""
         return self.threads.backlog
 
-    @property
     def is_stuck(self) -> bool:
-        """Tell whether attempts wait behind long ones."""
-        return self.backlog > 0 and self._clock.monotonic() - self.threads.last_started > STALE_BACKLOG
+        """Tell whether attempts wait behind long ones; to be asked again and again."""
+        return self._backlog.is_stuck(self.backlog, self.threads.last_started, self._clock.monotonic())
 
     def take_back(self) -> list[Attempt]:
         """Return the attempts that nothing has started, and forget them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -76,13 +76,14 @@ def paused(*, backend: str | None = None) -> dict[str, Pause]:
 def purge(queue: str, *, reason: str = "", backend: str | None = None) -> int:
     """Cancel the ready jobs of a queue, as many as there are at first; answer how many were cancelled.
 
-    Scheduled and retrying jobs are in no queue yet.
+    Those are among them that wait for room under a limit, or for the end of their task's pause. Scheduled and retrying
+    jobs are in no queue yet.
 
     Raises:
         BrokerUnavailable: Redis is down; the pages before are cancelled.
     """
     found, count = redis_backend(backend), 0
-    for page in inspect.ready_pages(found.broker, _valid(queue), from_end=True):
+    for page in _waiting_pages(found, _valid(queue), from_end=True):
         answers = found.broker.cancel(page, pauses.line(reason) or "purged")
         cancelled = [job_id for job_id, answer in zip(page, answers, strict=True) if answer == "OK"]
         _write_rows(found, found.broker.inspect(cancelled).values())
@@ -93,7 +94,8 @@ def purge(queue: str, *, reason: str = "", backend: str | None = None) -> int:
 def move(source: str, target: str, *, backend: str | None = None) -> Move:
     """Put the ready jobs of a queue into another one, as many as there are at first.
 
-    Each keeps its priority, and its place in the order of enqueueing. Their retries go to the other queue too.
+    Those are among them that wait for room under a limit, or for the end of their task's pause. Each keeps its
+    priority, and its place in the order of enqueueing. Their retries go to the other queue too.
 
     Raises:
         InvalidOption: both are the same.
@@ -103,15 +105,23 @@ def move(source: str, target: str, *, backend: str | None = None) -> Move:
     if _valid(source) == _valid(target):
         msg = f"jobs are moved to another queue, not from {source!r} to {target!r}"
         raise InvalidOption(msg)
-    moved = unreadable = 0
-    for page in inspect.ready_pages(found.broker, source):
+    moved, stays = 0, set[str]()
+    for page in _waiting_pages(found, source):
         snapshots = {job_id: snapshot for job_id, snapshot in found.broker.inspect(page).items() if snapshot.body}
         new = _readdressed(snapshots, target, found)
         # Rows that are still to come would come with the former body.
         _write_rows(found, snapshots.values())
         moved += _move_with_rows(new, source, target, found)
-        unreadable += len(snapshots) - len(new)
-    return Move(moved, unreadable)
+        stays |= snapshots.keys() - {job.id for job in new}
+    return Move(moved, len(stays))
+
+
+def _waiting_pages(backend: RedisBackend, queue: str, *, from_end: bool = False) -> Iterator[list[str]]:
+    """Yield pages of the ids of ready jobs, and of those set aside."""
+    # In this order none is missed that comes back to the queue meanwhile, nor one that is set aside.
+    yield from inspect.parked_pages(backend.broker, queue)
+    yield from inspect.ready_pages(backend.broker, queue, from_end=from_end)
+    yield from inspect.parked_pages(backend.broker, queue)
 
 
 def _readdressed(snapshots: Mapping[str, Snapshot], target: str, backend: RedisBackend) -> list[Moved]:

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections, transaction
 
-from django_backie import compat, control, pauses, queues
+from django_backie import compat, control, pauses, queues, task_pauses
 from django_backie import mirror as mirrors
 from django_backie.base_backend import describe
 from django_backie.broker import inspect
@@ -42,6 +42,15 @@ class Clock(StandingClock):
 
 def ready(backend: Any) -> dict[str, int]:
     return inspect.ready_counts(backend.broker)
+
+
+def set_aside(backend: Any, queue: str, count: int = 150) -> list[Any]:
+    """Return jobs of a paused task that a worker has come across."""
+    task_pauses.pause(add)
+    jobs = add.using(queue_name=queue).delay_many([(number, 1) for number in range(count)])
+    while lease(backend):
+        pass
+    return jobs
 
 
 def away(*arguments: Any, **named: Any) -> Any:
@@ -347,6 +356,24 @@ def test_a_purge_goes_page_by_page(backend: Any) -> None:
     assert set(Job.objects.values_list("state", flat=True)) == {State.CANCELLED}
 
 
+def test_a_purge_cancels_what_is_set_aside_too(backend: Any) -> None:
+    jobs = set_aside(backend, "mail")
+    (other,) = set_aside(backend, "default", count=1)
+
+    assert queues.purge("mail") == len(jobs)
+    assert {job.id for job in jobs} == {
+        str(pk) for pk in Job.objects.filter(state=State.CANCELLED).values_list("pk", flat=True)
+    }
+    assert (inspect.parked(backend.broker), inspect.waits_for(backend.broker, other.id)) == (1, inspect.Waiting("task"))
+
+
+def test_a_queue_whose_name_ends_like_another_keeps_what_is_set_aside(backend: Any) -> None:
+    set_aside(backend, "1|mail", count=1)
+
+    assert (queues.purge("mail"), queues.move("mail", "bulk")) == (0, queues.Move())
+    assert inspect.parked(backend.broker) == 1
+
+
 def test_a_purge_survives_an_emptied_redis(backend: Any) -> None:
     mail.delay(1, 2)
     queues.purge("mail")
@@ -394,6 +421,31 @@ def test_moved_jobs_run_in_the_other_queue(backend: Any) -> None:
     for number, result in enumerate(results):
         result.refresh()
         assert result.return_value == number + 1
+
+
+def test_what_is_set_aside_moves_and_waits_in_the_other_queue(backend: Any) -> None:
+    jobs = set_aside(backend, "mail")
+
+    assert queues.move("mail", "bulk") == queues.Move(len(jobs), 0)
+    assert (ready(backend)["bulk"], inspect.parked(backend.broker)) == (len(jobs), 0)
+    assert set(Job.objects.values_list("queue", flat=True)) == {"bulk"}
+
+    drain(backend, queues=("bulk",))
+    assert inspect.parked(backend.broker) == len(jobs)
+    task_pauses.resume(add)
+    drain(backend, queues=("bulk",))
+    for job in jobs:
+        job.refresh()
+    assert {job.status for job in jobs} == {"SUCCESSFUL"}
+
+
+def test_what_is_set_aside_and_cannot_be_read_is_counted_once(backend: Any) -> None:
+    for job in set_aside(backend, "mail", count=2):
+        body = backend.broker.inspect([job.id])[job.id].body
+        backend.broker.client.hset(backend.broker.keys["b"], job.id, body.replace(",1]", ",9]"))
+
+    assert queues.move("mail", "bulk") == queues.Move(0, 2)
+    assert inspect.parked(backend.broker) == 2
 
 
 def test_the_signature_of_a_moved_job_is_good(backend: Any) -> None:
@@ -585,6 +637,12 @@ def test_the_command_purges_what_is_confirmed(backend: Any) -> None:
     ]
     assert Job.objects.get().reason == "why"
     assert shown("purge", "mail") == "0 job(s) to cancel in mail\n"
+
+
+def test_the_command_purges_what_is_set_aside(backend: Any) -> None:
+    set_aside(backend, "mail")
+
+    assert shown("purge", "mail", "--yes") == "150 job(s) to cancel in mail\n150 job(s) cancelled\n"
 
 
 def test_the_command_moves_and_tells_what_stays(backend: Any) -> None:

@@ -13,6 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from django_backie import pauses, queues, task_pauses
+from django_backie.broker import inspect
 from django_backie.broker.redis import RedisBroker
 from django_backie.exceptions import BrokerUnavailable, InvalidOption
 from django_backie.models import Pause as Row
@@ -50,6 +51,16 @@ def test_a_paused_task_waits_in_all_queues_and_others_do_not(backend: Any, task:
         result.refresh()
     assert [result.return_value for result in waiting] == [3, 7]
     assert task_pauses.resume(task) is False
+
+
+def test_a_burst_goes_on_behind_many_that_are_set_aside(backend: Any) -> None:
+    task_pauses.pause(add)
+    add.delay_many([(number, 1) for number in range(150)])
+    behind = echo.delay("here")
+    drain(backend)
+    behind.refresh()
+
+    assert (behind.is_finished, inspect.parked(backend.broker)) == (True, 150)
 
 
 def test_all_about_a_pause_is_told_and_kept_in_a_row(backend: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ..core import head
 from . import replies
 from .connection import translated
 from .keys import paused_task
@@ -64,6 +65,25 @@ def ready_pages(broker: RedisBroker, queue: str, *, from_end: bool = False) -> I
         yield [str(job_id) for job_id, _ in found]
         left -= len(found)
         start = f"({found[-1][1]:.0f}"
+
+
+def parked_pages(broker: RedisBroker, queue: str) -> Iterator[list[str]]:
+    """Yield pages of the ids of a queue's jobs that wait for room or for the end of their task's pause, in no order.
+
+    It reads what is set aside of all queues.
+    """
+    cursor, is_over = 0, False
+    while not is_over:
+        with translated(broker.config.url):
+            found: Any = broker.client.hscan(broker.keys["lw"], cursor, count=PAGE)
+            cursor, places = found
+            ids = [str(job_id) for job_id, place in places.items() if str(place).endswith(f"|{queue}")]
+            bodies: Any = broker.client.hmget(broker.keys["b"], ids) if ids else []
+        # A queue may have any name: another's may end like this one's.
+        page = [job_id for job_id, body in zip(ids, bodies, strict=True) if head.queue_of(str(body or "")) == queue]
+        if page:
+            yield page
+        is_over = cursor == 0
 
 
 def unfinished(broker: RedisBroker, queues: list[str] | None = None) -> int:

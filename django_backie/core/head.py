@@ -43,6 +43,11 @@ def place(body: str) -> tuple[str, int]:
     return queue, int(priority)
 
 
+def queue_of(body: str) -> str:
+    """Return the queue that stands at the head of a body, unverified; empty where it has none."""
+    return body.split("\n", 2)[1] if "\n" in body else ""
+
+
 def unique_of(body: str) -> str:
     """Return what a body says of its unique key, unverified; empty where it has none."""
     found = _UNIQUE.match(body)

@@ -72,6 +72,7 @@ def purge(backend: RedisBackend, options: dict[str, Any], say: Say) -> None:
     """Cancel the ready jobs of a queue, once that is confirmed."""
     queue = options["queue"]
     count = inspect.ready_counts(backend.broker).get(queue, 0)
+    count += sum(map(len, inspect.parked_pages(backend.broker, queue)))
     say(f"{count} job(s) to cancel in {queue}")
     if not count:
         return

@@ -63,4 +63,4 @@ class Appetite:
         """Learn from what came where up to ``limit`` jobs were asked for; it was true at a monotonic time."""
         self.due_at = NEVER if turn.next_due is None else since + turn.next_due
         if limit:
-            self.maybe_ready |= len(turn.leases) == limit
+            self.maybe_ready |= len(turn.leases) == limit or turn.next_due == 0.0

@@ -289,6 +289,12 @@ SCENES: dict[str, tuple[Act, Act]] = {
             "default", "mail", [Moved(i, "signature", job(i, "mail", group=g).body) for i, g in GROUPS.items()]
         ),
     ),
+    "move what is parked": (
+        _parked,
+        lambda broker: broker.move(
+            "default", "mail", [Moved(i, "signature", job(i, "mail", limits=found).body) for i, found in LIMITS.items()]
+        ),
+    ),
     "let in and claim": (_look_due, lambda broker: claim(broker, 4)),
 }
 # Of these jobs rows say that they have ended, or must not be here; what is left of them goes by other ways.

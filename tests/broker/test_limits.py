@@ -646,3 +646,14 @@ def test_after_a_clock_is_set_back_somebody_looks_for_room_at_once(broker: Redis
     broker.tick()
 
     assert ids_of(claim(broker, 2)) == ["a"]
+
+
+def test_a_turn_that_has_set_aside_as_many_as_it_looks_at_says_so(broker: RedisBroker) -> None:
+    broker.enqueue([*limited(map(str, range(30))), job("behind")])
+    broker.join(WORKER)
+    assert ids_of(broker.turn(WORKER, limit=1).leases) == ["0"]
+
+    turn = broker.turn(WORKER, limit=1)
+    assert (turn.leases, turn.next_due) == ([], 0.0)
+    turn = broker.turn(WORKER, limit=1)
+    assert (ids_of(turn.leases), turn.next_due) == (["behind"], pytest.approx(10, abs=1))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from django_backie.broker import inspect
+from django_backie.broker.keys import pause_of_task
 from django_backie.broker.redis import RedisBroker
-from django_backie.broker.replies import Moved
+from django_backie.broker.replies import Moved, Pause
 from django_backie.core.states import State
 
 from .support import (
@@ -144,3 +147,38 @@ def test_without_a_mirror_nothing_is_marked(broker: RedisBroker) -> None:
 
     assert other.take(10) == []
     assert order(other, **TO_BULK) == ["a"]
+
+
+def test_what_is_set_aside_goes_to_its_place_in_the_other_queue(broker: RedisBroker) -> None:
+    broker.enqueue([job("runs", limits="c1|1"), job("parked", limits="c1|1"), job("behind", "bulk")])
+    (lease,) = claim(broker, 2, queues=["default"], mode="only")
+    there = [Moved("parked", "signature", job("parked", "bulk", limits="c1|1").body)]
+
+    assert broker.move("default", "bulk", there) == [True]
+    assert (inspect.parked(broker), inspect.ready_counts(broker)) == (0, {"bulk": 2, "default": 0})
+    assert marked(broker)["parked"] == record(broker, "parked").version
+    assert order(broker, **TO_BULK) == ["behind"]
+    assert inspect.parked(broker) == 1
+    end(broker, lease, State.SUCCESSFUL)
+    assert order(broker, **TO_BULK) == ["parked"]
+
+
+def test_what_is_set_aside_keeps_its_place_among_priorities(broker: RedisBroker) -> None:
+    broker.pause(pause_of_task("task"), Pause(1.0))
+    broker.enqueue([job("low", priority=-5, ageing=3, task="task"), job("high", priority=5, ageing=3, task="task")])
+    assert claim(broker, 2) == []
+    broker.enqueue([job("middle", "bulk", task="other")])
+
+    assert broker.move("default", "bulk", [*moved("low", priority=-5), *moved("high", priority=5)]) == [True, True]
+    broker.resume(pause_of_task("task"))
+    assert order(broker, **TO_BULK) == ["high", "middle", "low"]
+
+
+@pytest.mark.parametrize("queue", ["other", "0|default", "another|default"])
+def test_what_another_queue_has_set_aside_stays(broker: RedisBroker, queue: str) -> None:
+    broker.pause(pause_of_task("task"), Pause(1.0))
+    broker.enqueue([job("a", queue, task="task")])
+    assert claim(broker) == []
+
+    assert broker.move("default", "bulk", moved("a")) == [False]
+    assert inspect.parked(broker) == 1

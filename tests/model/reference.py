@@ -337,9 +337,11 @@ class Reference:
         return [self._move(source, target, moved) for moved in jobs]
 
     def _move(self, source: str, target: str, moved: Moved) -> bool:
-        job = next((job for job in self._ready(source) if job.id == moved.id), None)
+        aside = [job for job in self.jobs.values() if job.parked_with and (job.state, job.queue) == ("Q", source)]
+        job = next((job for job in [*self._ready(source), *aside] if job.id == moved.id), None)
         if job is None or job.body.split("\n")[3] != moved.signature:
             return False
+        job.parked_with = None
         has_left_a_line = self._step_out(job) is not None
         number = job.place[1] + job.priority * job.ageing
         job.queue, job.body = target, moved.body
@@ -452,14 +454,16 @@ class Reference:
             limit = 0
         if worker not in self.leases:
             return Turn(True, answers, [], 0, None)
-        leases = []
+        leases, is_cut_short = [], False
         slow = limit > 0 and len(self.marks) > self.most_unmirrored
         if limit > 0 and not slow:
             self._promote()
             leases, is_more = self._claim(worker, limit, served, strict=mode == "only")
             self._pass_on(served if is_more else [])
+            is_cut_short = is_more and len(leases) < limit
         waiting = [due - self.now for due in [*(due for due, _, _ in self._waiting()), *self.looks.values()]]
         next_due = 0.2 if slow else max(0, min(waiting)) / 1000 if waiting else None
+        next_due = 0.0 if is_cut_short else next_due
         return Turn(False, answers, leases, len(self._held_by(worker)), next_due, slow)
 
     def _end(self, worker: str, ending: Ending) -> str:

@@ -451,6 +451,9 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         ("former-age", "* (step or per_priority)", "* per_priority", "Moved from a queue that ages, all are behind."),
         ("place", "if score and waits", "if waits", "What is scheduled, or in another queue, is moved too."),
+        ("aside", " or place_aside(parked[index], bodies[index])", "", "What is set aside stays."),
+        ("aside-queue", " or head_of(body or '') ~= source", "", "What another queue has set aside is moved."),
+        ("aside-place", "call_in_chunks('HDEL', lw, gone, 500)\n", "", "A moved job is set aside still."),
         ("running", "score and waits[record.state] and", "score and", "What runs is shown as ready elsewhere."),
         (
             "body",
@@ -841,6 +844,8 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "now, wanted + 1, mode",
             "A worker gets more than it can run.",
         ),
+        ("cut-limit", "is_more and #jobs < 7 * wanted", "false", "A burst ends before jobs that are set aside."),
+        ("cut-full-limit", " and #jobs < 7 * wanted", "", "A worker that has got all it wanted asks on."),
         ("held", "redis.call('HLEN', prefix .. 'w:' .. worker)", "#jobs / 7", "A lost reply is not noticed."),
         (
             "next-due",

@@ -1,5 +1,5 @@
--- Move ready jobs to another queue; each keeps its priority, and its place among all.
--- keys: b h
+-- Move ready jobs to another queue, and those set aside for want of room; each keeps its priority, and its place among all.
+-- keys: b h lw
 -- args: prefix source target keep keep_failed
 -- include: time mark record place fair
 -- Three arguments a job: id, the signature of the body that it has, the body that it is to have.
@@ -9,6 +9,7 @@ local from = prefix .. 'q:' .. source
 local ids, answers = {}, {}
 for at = first, #ARGV, 3 do ids[#ids + 1] = ARGV[at] end
 local bodies, records, scores = fetch(b, ids), fetch(h, ids), call_for_each('ZMSCORE', from, ids)
+local parked = fetch(lw, ids)
 local gone, placed, new, written, marked = {}, {}, {}, {}, {}
 
 -- Who stands in a line goes to the end of that of the other queue. Nobody comes up in the former, lest he slip past who
@@ -24,8 +25,15 @@ local function moved(id, former, body, score)
   return score_of(priority, tonumber(score) + tonumber(priority) * (step or per_priority), new_step)
 end
 
+-- What was set aside goes to its place in the other queue: whoever comes across it there looks anew for room. Queues and
+-- tasks may have any name, so that of the queue is taken off the end.
+local function place_aside(text, body)
+  if not text or head_of(body or '') ~= source then return nil end
+  return string.match(string.sub(text, 1, -#source - 2), '|(-?%d+)$')
+end
+
 for index, id in ipairs(ids) do
-  local record, score = parse(records[index]), scores[index]
+  local record, score = parse(records[index]), scores[index] or place_aside(parked[index], bodies[index])
   local signature = string.match(bodies[index] or '', '^[^\n]*\n[^\n]*\n[^\n]*\n([^\n]*)\n')
   answers[index] = 0
   if score and waits[record.state] and signature == ARGV[first + 3 * index - 2] then
@@ -47,6 +55,7 @@ note_queue(prefix, target)
 -- In this order: where a server applies the beginning of a script only, each job stands in one place, or in none
 -- (mend.lua).
 call_in_chunks('ZREM', from, gone, 500)
+call_in_chunks('HDEL', lw, gone, 500)
 call_in_chunks('HSET', h, written, 500)
 call_in_chunks('HSET', b, new, 500)
 call_in_chunks('ZADD', prefix .. 'q:' .. target, placed, 500)

@@ -25,7 +25,7 @@ if wanted > 0 and (is_fenced or redis.call('SISMEMBER', ws, worker) == 1) then
   wanted = 0
 end
 if is_fenced then return {'FENCED', answers, {}, 0, -1} end
-local jobs = {}
+local jobs, is_cut_short = {}, false
 local is_slow = wanted > 0 and redis.call('ZCARD', prefix .. 'd') > tonumber(most_unmirrored)
 if wanted > 0 and not is_slow then
   promote(prefix, now, 200)
@@ -33,9 +33,11 @@ if wanted > 0 and not is_slow then
   jobs, served, is_more = claim(prefix, worker, now, wanted, mode, queues)
   -- What is left wakes the next idle worker: one marker wakes one worker, who passes it on.
   if is_more then pass_on(prefix, served) end
+  -- So many were set aside that those behind them were not looked at.
+  is_cut_short = is_more and #jobs < 7 * wanted
 end
 local next_due = redis.call('ZRANGE', s, 0, 0, 'WITHSCORES')
 local next_look = redis.call('ZRANGE', la, 0, 0, 'WITHSCORES')
-local soonest = math.min(tonumber(next_due[2] or math.huge), tonumber(next_look[2] or math.huge))
+local soonest = is_cut_short and now or math.min(tonumber(next_due[2] or math.huge), tonumber(next_look[2] or math.huge))
 local wait = is_slow and 200 or soonest < math.huge and math.max(0, soonest - now) or -1
 return {is_slow and 'SLOW' or 'OK', answers, jobs, redis.call('HLEN', prefix .. 'w:' .. worker), wait}

@@ -261,7 +261,6 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
             "A full queue overflows.",
         ),
         ("move-key", "    if conflict == 'x' then move_to(holder, id, due) end\n", "", "A later call moves nothing."),
-        ("move-all-key", "if conflict == 'x' then move_to", "if conflict then move_to", "Any later call moves a job."),
         ("move-now-key", "if due == '' or not", "if not", "A call without a time ends the whole push."),
         ("move-ready-key", "not redis.call('ZSCORE', s, holder)", "false", "A ready job is put off and still runs."),
         ("move-aside-key", "is_aside or ", "", "A job that stands aside loses its place."),

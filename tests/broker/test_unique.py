@@ -474,6 +474,16 @@ def test_a_blocked_job_is_replaced(broker: RedisBroker) -> None:
     assert order(broker) == ["b"]
 
 
+def test_what_has_ended_is_not_replaced_though_half_of_a_script_has_left_its_key(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique="e1|60000|r")
+    kept = broker.client.hget(broker.keys["u"], "e1")
+    broker.cancel(["a"], "enough")
+    broker.client.hset(broker.keys["u"], "e1", kept)
+
+    assert enqueue(broker, "b", unique="e1|60000|r") == [Duplicate("a")]
+    assert record(broker, "a").reason == "enough"
+
+
 def test_with_a_key_until_the_start_the_later_job_waits_behind_the_running_one(broker: RedisBroker) -> None:
     enqueue(broker, "a", unique="s1|r")
     claim(broker)

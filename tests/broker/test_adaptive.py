@@ -189,3 +189,13 @@ def test_a_fixed_limit_of_the_same_key_is_not_measured(broker: RedisBroker) -> N
     end_all(broker, claim(broker, 2), State.FAILED)
 
     assert size(broker) is None
+
+
+def test_a_job_that_asks_for_more_than_was_found_gets_it(broker: RedisBroker) -> None:
+    broker.enqueue(adaptive("abcd", start=1))
+    claim(broker, 4)
+    broker.enqueue(adaptive("efg", least=3))
+    broker.cancel("bcd")
+
+    assert ids_of(claim(broker, 4)) == ["e", "f"]
+    assert size(broker) == 3

@@ -29,11 +29,11 @@ LONGEST = 900
 # Where a mistake in what several scripts include is likely to be noticed.
 LIKELY = {
     "adaptive": ["adaptive"],
-    "claim": ["turn", "bury"],
+    "claim": ["turn", "bury", "pause_task"],
     "fair": ["fair"],
-    "limits": ["limits", "token", "hold"],
+    "limits": ["limits", "token", "hold", "pause_task", "adaptive"],
     "mark": ["take", "settle"],
-    "paused": ["pause", "resume"],
+    "paused": ["pause", "resume", "pause_task"],
     "place": ["enqueue", "settle", "restore"],
     "promote": ["tick", "settle"],
     "record": ["settle", "bury", "cancel"],

@@ -21,11 +21,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A committed call of a unique task: the job whose handle it got, its key, and the kind of job."""
+    """A committed call of a unique task: the job whose handle it got, its key, and the kind of job.
+
+    ``at``: monotonic seconds, before it.
+    """
 
     job: str
     key: str
     kind: str = "unique"
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

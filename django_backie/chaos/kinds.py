@@ -14,7 +14,8 @@ class Kind:
 
     ``excuses`` are reasons, as they begin, with which it may be cancelled instead, even if it has never run.
     ``children`` is the number of jobs that it enqueues when it succeeds, where that number is promised; ``most`` is how
-    many may run at once, where that is limited. Jobs of a kind in the ``side`` queue wait while that is paused.
+    many may run at once, where that is limited. Jobs of a kind in the ``side`` queue wait while that is paused. A job
+    that is unique only ``until_start`` may run beside the next of its key.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Kind:
     children: int | None = None
     most: int | None = None
     side: bool = False
+    until_start: bool = False
 
 
 KINDS = {
@@ -42,6 +44,8 @@ KINDS = {
         Kind("limited", 6, most=3),
         Kind("unique", 6, excuses=(DUPLICATE,)),
         Kind("latest", 4, excuses=(DUPLICATE, REPLACED)),
+        Kind("fresh", 4, excuses=(DUPLICATE,), until_start=True),
+        Kind("settled", 4, excuses=(DUPLICATE,)),
         Kind("perishable", 4, excuses=(EXPIRED,), side=True),
         Kind("held", 4, side=True),
         Kind("revocable", 5, excuses=(CALLED_OFF,)),

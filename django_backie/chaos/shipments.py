@@ -19,7 +19,7 @@ from .layout import QUEUES
 UNIQUE_KEYS = 3
 LARGEST = 14
 LARGEST_BACKLOG = 4000
-ROLLED_BACK, PARTLY, PRIORITISED = 0.08, 0.12, 0.2
+ROLLED_BACK, PARTLY, PRIORITISED, EXTENDING = 0.08, 0.12, 0.2, 0.8
 
 
 class Undo(Exception):
@@ -66,9 +66,16 @@ def place(kinds: list[str], dice: random.Random) -> None:
 
 def _call_unique(kind: str, count: int, dice: random.Random) -> list[Call]:
     """Call with few keys, so that many calls get the handle of a job that is there, or take its place."""
-    keys = [f"key {dice.randrange(UNIQUE_KEYS)}" for _ in range(count)]
     task = _UNIQUE[kind].using(queue_name=dice.choice(QUEUES))
-    return [Call(str(task.delay(key, round(dice.uniform(0.1, 0.5), 2)).id), key, kind) for key in keys]
+    if kind == "settled" and dice.random() < EXTENDING:
+        # So long that calls often move it, so short that it is often done.
+        task = task.using(run_after=timedelta(seconds=dice.uniform(0.1, 0.7)))
+    return [_call(task, f"key {dice.randrange(UNIQUE_KEYS)}", kind, dice) for _ in range(count)]
+
+
+def _call(task: Any, key: str, kind: str, dice: random.Random) -> Call:
+    at = time.monotonic()
+    return Call(str(task.delay(key, round(dice.uniform(0.1, 0.5), 2)).id), key, kind, at)
 
 
 def _enqueue(kind: str, count: int, dice: random.Random) -> list[Order]:
@@ -87,7 +94,7 @@ def _enqueue(kind: str, count: int, dice: random.Random) -> list[Order]:
     return [Order(str(result.id), kind, expires=expires) for result in made]
 
 
-_UNIQUE = {"unique": tasks.unique, "latest": tasks.latest}
+_UNIQUE = {"unique": tasks.unique, "latest": tasks.latest, "fresh": tasks.fresh, "settled": tasks.settled}
 _CALLS: dict[str, Callable[[random.Random], tuple[Any, tuple[Any, ...]]]] = {
     "quick": lambda dice: (tasks.quick, (dice.randrange(1000),)),
     "swift": lambda dice: (tasks.swift, (dice.randrange(1000),)),

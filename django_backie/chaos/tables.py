@@ -13,7 +13,8 @@ _CREATE = (
     "expires double precision NOT NULL)",
     "CREATE TABLE chaos_counter (id integer PRIMARY KEY, total integer NOT NULL)",
     # No unique constraint: several calls get the handle of one job.
-    "CREATE TABLE chaos_call (job varchar(36) NOT NULL, called_with varchar(20) NOT NULL, kind varchar(20) NOT NULL)",
+    "CREATE TABLE chaos_call (job varchar(36) NOT NULL, called_with varchar(20) NOT NULL, kind varchar(20) NOT NULL, "
+    "called_at double precision NOT NULL)",
     # No unique constraint: an effect that happens twice is to be seen.
     "CREATE TABLE chaos_effect (job varchar(36) NOT NULL)",
 )
@@ -36,13 +37,13 @@ def insert_orders(cursor: Any, orders: Sequence[Order]) -> None:
 
 def insert_calls(cursor: Any, calls: Sequence[Call]) -> None:
     """Insert what calls of unique tasks have got."""
-    rows = [(call.job, call.key, call.kind) for call in calls]
-    cursor.executemany("INSERT INTO chaos_call (job, called_with, kind) VALUES (%s, %s, %s)", rows)
+    rows = [(call.job, call.key, call.kind, call.at) for call in calls]
+    cursor.executemany("INSERT INTO chaos_call (job, called_with, kind, called_at) VALUES (%s, %s, %s, %s)", rows)
 
 
 def calls(cursor: Any) -> tuple[Call, ...]:
     """Return all calls of unique tasks."""
-    cursor.execute("SELECT job, called_with, kind FROM chaos_call")
+    cursor.execute("SELECT job, called_with, kind, called_at FROM chaos_call")
     return tuple(Call(*row) for row in cursor.fetchall())
 
 

@@ -88,6 +88,20 @@ def latest(context: Any, key: str, seconds: float) -> None:
         time.sleep(seconds)
 
 
+@task(takes_context=True, unique=Unique(by="key", until="start"))
+def fresh(context: Any, key: str, seconds: float) -> None:
+    """Take a moment, that begins after each call that led to it."""
+    with _recorded(context):
+        time.sleep(seconds)
+
+
+@task(takes_context=True, unique=Unique(by="key", conflict="extend"))
+def settled(context: Any, key: str, seconds: float) -> None:
+    """Take a moment, as soon as nobody has called for a while."""
+    with _recorded(context):
+        time.sleep(seconds)
+
+
 @task(takes_context=True, queue_name=SIDE)
 def perishable(context: Any) -> None:
     """Do next to nothing, but not too late."""

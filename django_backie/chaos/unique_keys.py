@@ -1,18 +1,22 @@
-"""I5: jobs of a unique key do not run at once, and each that was turned away leads to one that does the work."""
+"""I5: jobs of a unique key do not run at once, and each that was turned away leads to one that does the work.
+
+One that is unique until its start may run beside the next of its key, but begins after all calls that lead to it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from .facts import Execution, Row
-from .kinds import CANCELLED, DUPLICATE, REPLACED
-from .view import View, Violation, leased
+from .kinds import CANCELLED, DUPLICATE, KINDS, REPLACED
+from .view import View, Violation, is_forgotten, leased
 
 
 def judge(view: View) -> Iterator[Violation]:
     """Yield what breaks I5, among runs whose end was accepted."""
     latest: dict[str, Execution] = {}
-    runs = [run for job in view.key_of for run in leased(view, job)]
+    alone = {call.job for call in view.facts.calls if not KINDS[call.kind].until_start}
+    runs = [run for job in alone for run in leased(view, job)]
     for run in sorted(runs, key=lambda run: run.started):
         key = view.key_of[run.job]
         former = latest.get(key)
@@ -21,6 +25,7 @@ def judge(view: View) -> Iterator[Violation]:
         if former is None or (run.ended or 0.0) > (former.ended or 0.0):
             latest[key] = run
     yield from _led_astray(view)
+    yield from _come_too_late(view)
 
 
 def _led_astray(view: View) -> Iterator[Violation]:
@@ -33,6 +38,24 @@ def _led_astray(view: View) -> Iterator[Violation]:
                 break
             seen.add(survivor)
             at = view.rows.get(survivor)
+
+
+def _come_too_late(view: View) -> Iterator[Violation]:
+    for call in view.facts.calls:
+        if not KINDS[call.kind].until_start:
+            continue
+        began = [run.started for run in view.executions.get(_last_survivor(view, call.job), ())]
+        # Where Redis has lost that a job was started, its key stands until it is started again, or is found to be over.
+        if began and max(began) < call.at and not is_forgotten(max(began), view.facts.outages):
+            yield Violation("I5", call.job, f"a run for {call.key} that begins after the call", "the last began before")
+
+
+def _last_survivor(view: View, job: str) -> str:
+    seen = {job}
+    while (row := view.rows.get(job)) and (survivor := _survivor(row)) and survivor not in seen:
+        seen.add(survivor)
+        job = survivor
+    return job
 
 
 def _survivor(row: Row) -> str:

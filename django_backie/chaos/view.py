@@ -11,8 +11,9 @@ from .facts import Execution, Facts, Order, Outages
 from .kinds import KINDS
 
 LOST = "lost"
-# Seconds in which something reaches the database while both are there.
-MOMENT = 1.5
+# Seconds in which something reaches the database while both are there; and how long at most it is not looked for again
+# after the database was away, if it was away for as long (duties/mirror.py).
+MOMENT, LONGEST_PAUSE = 1.5, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +80,12 @@ def leased(view: View, job: str) -> list[Execution]:
 
 
 def written_by(at: float, outages: Outages) -> float:
-    """Return when what happened at a time is in the database: a moment later, or a moment after that is back."""
+    """Return when what happened at a time is in the database: a moment later, or after that is back and looked for."""
     at += MOMENT
     for start, end in sorted(outages.unwritable):
-        if start < at < end + MOMENT:
-            at = end + MOMENT
+        back = end + MOMENT + min(end - start, LONGEST_PAUSE)
+        if start < at < back:
+            at = back
     return at
 
 

@@ -23,7 +23,8 @@ class Mirror:
 
     name = "mirror"
     interval = 0.5
-    stuck_interval = 5.0
+    # Where nothing can be written, the pauses grow up to this: a database that was away for a moment is soon caught up.
+    longest_interval = 5.0
     batch = 500
     most_pages = 10
     # Where so large a part of a batch had no rows, nobody looks for those of the batches that follow.
@@ -32,7 +33,7 @@ class Mirror:
 
     def __init__(self, backend: RedisBackend) -> None:
         self._backend = backend
-        self._is_stuck = False
+        self._stuck = 0
         self._has_lifted = False
         self._new_batches = 0
 
@@ -40,7 +41,7 @@ class Mirror:
         """Mirror one batch."""
         if self.flush() == self.batch:
             return 0.0
-        return self.stuck_interval if self._is_stuck else self.interval
+        return min(self.interval * 2.0 ** max(0, self._stuck - 1), self.longest_interval)
 
     def flush(self) -> int:
         """Mirror one batch; answer how many jobs were written. What cannot be written now does not stand in the way."""
@@ -51,7 +52,8 @@ class Mirror:
             skipped += failed
             if not failed or size < self.batch:
                 break
-        self._is_stuck = skipped > 0 and not written
+        # Not so far that the pause could not be computed any more.
+        self._stuck = min(self._stuck + 1, 10) if skipped > 0 and not written else 0
         return min(written, self.batch)
 
     def _flush_from(self, offset: int) -> tuple[int, int]:

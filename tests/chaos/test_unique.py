@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from django_backie.chaos import checker, policies
-from django_backie.chaos.facts import Call, Ended, Execution, Facts, Order, Row
+from django_backie.chaos.facts import Call, Ended, Execution, Facts, Order, Outages, Row
 
 FIRST, SECOND, TURNED = (f"01a20424-d3be-7610-9513-60cc5cb6e82{n}" for n in range(3))
 
@@ -73,6 +73,36 @@ def test_jobs_of_one_key_but_two_tasks_may_run_at_once() -> None:
     other = tuple(replace(call, kind="latest") if call.job == SECOND else call for call in real.calls)
 
     assert found(replace(real, calls=other)) == set()
+
+
+def until_start(*, second_at: float = 1.5, called_at: float = 0.5, outages: Outages = Outages()) -> Facts:  # noqa: B008
+    """Return two jobs that are unique until their start, and one that was turned away by the first."""
+    real = facts(second_at=second_at)
+    return replace(
+        real,
+        orders=tuple(replace(order, kind="fresh") for order in real.orders),
+        calls=tuple(replace(call, kind="fresh", at=called_at * (call.job == TURNED)) for call in real.calls),
+        outages=outages,
+    )
+
+
+def test_jobs_that_are_unique_until_their_start_may_run_at_once() -> None:
+    assert found(until_start()) == set()
+
+
+def test_a_call_that_led_to_a_job_which_had_been_started_is_found() -> None:
+    assert found(until_start(called_at=1.2)) == {("I5", TURNED)}
+
+
+def test_a_call_that_led_to_a_job_which_is_started_again_is_heeded() -> None:
+    real = until_start(called_at=1.2)
+    again = Execution(FIRST, 2, 102, 1.3, 1.4)
+
+    assert found(replace(real, executions=(*real.executions, again))) == set()
+
+
+def test_nobody_heeds_a_call_where_redis_has_lost_that_the_job_was_started() -> None:
+    assert found(until_start(called_at=2.0, outages=Outages(wipes=((1.4, 1.9),)))) == set()
 
 
 def test_calls_that_made_no_job_and_duplicates_are_counted_as_conflicts() -> None:

@@ -11,9 +11,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Info, Tags, register
 from django.db import connections, router
-from django.db.migrations.recorder import MigrationRecorder
 
-from . import compat, conf, registry, schedule_settings
+from . import compat, conf, registry, schedule_settings, tables
 from .backend import RedisBackend
 from .broker.inspect import server_info
 from .core.options import timeouts_problem
@@ -60,17 +59,16 @@ def check_tables(app_configs: Any = None, databases: Sequence[str] | None = None
     """Check that the job tables are there (``check --database default``)."""
     if not apps.is_installed("django_backie"):
         return []
-    table = apps.get_model("django_backie", "Job")._meta.db_table
     return [
         # A warning, because an error would keep `migrate`, which runs these checks, from making the table.
         checks.Warning(
-            f"the job table {table!r} is missing in database {alias!r}.",
+            f"the job table {tables.job_table()!r} is missing in database {alias!r}.",
             hint=f"Run: manage.py migrate django_backie --database {alias}",
             id="django_backie.W007",
         )
         for backend in _valid_backends()
         for alias in backend.config.databases
-        if alias in (databases or ()) and alias in connections and _lacks_table(alias, table)
+        if alias in (databases or ()) and alias in connections and tables.lacks_jobs(alias)
     ]
 
 
@@ -207,14 +205,6 @@ def _check_timeouts() -> Iterator[CheckMessage]:
                 hint="Give the task a hard_timeout of its own, larger than its timeout.",
                 id="django_backie.W009",
             )
-
-
-def _lacks_table(alias: str, table: str) -> bool:
-    """Tell whether the table is missing; in a database without any migration the first one is under way."""
-    connection = connections[alias]
-    with connection.cursor() as cursor:
-        names = connection.introspection.table_names(cursor)
-    return MigrationRecorder.Migration._meta.db_table in names and table not in names
 
 
 def _check_transport(config: conf.Config) -> Iterator[CheckMessage]:

@@ -49,12 +49,13 @@ def write(
     Raises:
         UnknownTask: no task has this name.
         InvalidOption: the task is not exposed, the rule cannot be read, ``overlap`` stands beside an option of the same
-            kind.
+            kind, the code or the settings have a schedule of this name.
         InvalidArguments: they do not fit the task, or are no JSON.
     """
-    if not name or len(name) > 100:
-        msg = f"a schedule has a name of 1 to 100 characters, not {name!r}"
-        raise InvalidOption(msg)
+    # Not every process that writes one has met its task.
+    registry.discover(backend.config.task_modules)
+    if problem := name_problem(name, backend):
+        raise InvalidOption(problem)
     values: dict[str, Any] = {"task": task, "rule": " ".join(rule.split()), "zone": zone, "missed": missed}
     values |= {"overlap": overlap, "jitter": jitter, "args": list(args), "kwargs": dict(kwargs or {})}
     values |= {"queue": queue, "priority": priority, "last_slot": moment(clock.now())}
@@ -86,6 +87,20 @@ def _locked(name: str, backend: RedisBackend, now: datetime) -> Any:
         found.filter(task="", rule="").delete()
         return others.first()
     return found.get()
+
+
+def name_problem(name: str, backend: RedisBackend) -> str:
+    """Return what is wrong with the name of a new schedule, empty where it is a good one.
+
+    One that stands elsewhere has its name for itself: people would not know which of the two they pause.
+    """
+    if not name or len(name) > 100:
+        return f"a schedule has a name of 1 to 100 characters, not {name!r}"
+    if name in backend.config.schedules:
+        return f"the settings have a schedule {name!r}; choose another name"
+    if name in registry.names() and registry.get(name).schedule is not None:
+        return f"the task {name!r} has a schedule of its own, which is known by this name; choose another name"
+    return ""
 
 
 def plan_of(row: Any, backend: RedisBackend) -> Plan:

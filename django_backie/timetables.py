@@ -1,6 +1,7 @@
 """What people do with schedules: look at them, pause them, go on, run one now.
 
-Those that stand in the code are known by their task, those in the settings by their name.
+Those that stand in the code are known by their task, those in the settings and those that people wrote as rows by their
+name.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 
-from . import registry, schedule_settings
+from . import registry, schedule_rows, schedule_settings
 from .backend import RedisBackend
 from .clock import SYSTEM
 from .core.timetable import Schedule
 from .core.unique import Unique
-from .exceptions import UnknownTask
+from .exceptions import UnknownTask, did_you_mean
 from .moments import moment
 from .result import TaskResult
 from .schedule_settings import Plan
@@ -32,7 +33,8 @@ from .task_definition import Task
 class Entry:
     """A task with its rule; ``last`` is None where no worker has seen it yet.
 
-    ``name`` is that of the settings, ``problem`` tells why an entry there makes no jobs.
+    ``name`` is that of the settings or of a row, ``problem`` tells why it makes no jobs. It ``stands_in`` the
+    ``"code"``, the ``"settings"`` or the ``"table"``.
     """
 
     task: str
@@ -42,20 +44,22 @@ class Entry:
     is_paused: bool = False
     name: str = ""
     problem: str = ""
+    stands_in: str = "code"
 
 
 def overview(backend: RedisBackend, count: int = 3) -> list[Entry]:
-    """Return the schedules in the code and in the settings, with their next times."""
-    return [_entry(plan, backend, count) for plan in plans(backend)] + [
-        Entry("", "", (), name=str(name), problem=problem) for name, problem in schedule_settings.problems(backend)
-    ]
+    """Return the schedules in the code, in the settings and in the table, with their next times."""
+    found = [_entry(plan, backend, count) for plan in plans(backend)]
+    for name, problem in schedule_settings.problems(backend):
+        found.append(Entry("", "", (), name=str(name), problem=problem, stands_in="settings"))
+    return found + [_entry_of(row, backend, count) for row in _written(backend)]
 
 
 def pause(name: str, backend: RedisBackend) -> None:
     """Make no more jobs by a schedule until it is resumed; jobs that are made already run.
 
     Args:
-        name: of the task whose schedule stands in the code, or of the schedule in the settings.
+        name: of the task whose schedule stands in the code, or of the schedule in the settings or in the table.
 
     Raises:
         UnknownTask: there is no such schedule.
@@ -149,20 +153,46 @@ def find(name: str, backend: RedisBackend) -> Plan:
         return known[name]
     if name in backend.config.schedules:
         return schedule_settings.plan_of(name, backend)
-    have = ", ".join([*sorted(known), *map(str, schedule_settings.names(backend))]) or "none has"
-    msg = f"no task {name!r} has a schedule in {backend.alias!r}, nor have the settings one; these have: {have}"
+    written = {row.name: row for row in _written(backend)}
+    if name in written:
+        return schedule_rows.plan_of(written[name], backend)
+    have = [*sorted(known), *map(str, schedule_settings.names(backend)), *written]
+    msg = f"no schedule {name!r} in {backend.alias!r}{did_you_mean(name, have)}; known: {', '.join(have) or 'none'}"
     raise UnknownTask(msg)
 
 
+def _written(backend: RedisBackend) -> list[Any]:
+    """Return the rows that people wrote; without a table there are none."""
+    return [*schedule_rows.rows(backend).order_by("name")] if backend.config.databases else []
+
+
+def _entry_of(row: Any, backend: RedisBackend, count: int) -> Entry:
+    found = Entry(row.task, row.rule, (), row.last_slot, row.is_paused, row.name, stands_in="table")
+    try:
+        plan = schedule_rows.plan_of(row, backend)
+    except schedule_settings.ERRORS as error:
+        return replace(found, problem=str(error))
+    return replace(found, rule=str(plan.schedule), coming=_coming(plan, count))
+
+
 def _entry(plan: Plan, backend: RedisBackend, count: int) -> Entry:
-    slots = plan.schedule.timetable.slots(SYSTEM.now(), settings.TIME_ZONE)
-    coming = tuple(moment(slot) for slot in itertools.islice(slots, count))
     row = rows_of(plan, backend).filter(rule=str(plan.schedule)).first()
-    found = Entry(plan.task.job_name, str(plan.schedule), coming, name=plan.name)
+    found = Entry(plan.task.job_name, str(plan.schedule), _coming(plan, count), name=plan.name)
+    found = replace(found, stands_in="settings" if plan.name else "code")
     return found if row is None else replace(found, last=row.last_slot, is_paused=row.is_paused)
 
 
+def _coming(plan: Plan, count: int) -> tuple[datetime, ...]:
+    slots = plan.schedule.timetable.slots(SYSTEM.now(), settings.TIME_ZONE)
+    return tuple(moment(slot) for slot in itertools.islice(slots, count))
+
+
 def _set_paused(name: str, backend: RedisBackend, *, is_paused: bool) -> None:
+    # Also one that is broken.
+    written = [row.pk for row in _written(backend) if row.name == name]
+    if written:
+        schedule_rows.rows(backend).filter(pk__in=written).update(is_paused=is_paused)
+        return
     plan = find(name, backend)
     # One that no worker has seen yet can be paused before it begins.
     row_of(plan, backend, SYSTEM.now())

@@ -26,7 +26,7 @@ from django_backie.duties.reconcile import AGAIN_AFTER, TURN, Reconcile
 from django_backie.duties.recover import Recover
 from django_backie.duties.relay import Relay
 from django_backie.duties.release import Release
-from django_backie.duties.rota import duties_of
+from django_backie.duties.rota import duties_of, prepare
 from django_backie.exceptions import BrokerUnavailable
 from django_backie.models import Attempt
 from django_backie.models import Job as JobRow
@@ -387,6 +387,28 @@ def test_relay_pushes_what_never_arrived_in_order_and_once(backend: Any) -> None
 
     assert [duty.tick(), duty.tick()] == [Relay.interval, Relay.interval]
     assert ready(backend) == [job.id for job in made]
+
+
+def test_before_a_burst_the_whole_outbox_is_pushed(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox, "BATCH", 2)
+    made = [make_job(created=CREATED - at) for at in (5, 4, 3, 2, 1)]
+    for job in made:
+        row(job)
+    prepare(backend, FakeClock(CREATED + 10))
+
+    assert ready(backend) == [job.id for job in made]
+
+
+def test_before_a_burst_a_database_that_fails_is_told_and_no_reason_to_stay(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def down(*_: Any) -> int:
+        raise OperationalError("no such table")
+
+    monkeypatch.setattr(outbox, "relay", down)
+    prepare(backend, FakeClock(CREATED + 10))
+
+    assert "relay: 'default' is left out for now: no such table" in caplog.text
 
 
 def test_relay_serves_every_database(backend: Any) -> None:

@@ -117,6 +117,21 @@ def test_a_row_deleted_since_it_was_read_makes_no_job(backend: Any, clock: Clock
     assert made() == []
 
 
+def test_a_row_may_not_have_the_name_of_a_schedule_in_the_code(write: Any, tasks: dict[str, Any]) -> None:
+    tasks.clear()
+    task(schedule="every 5 minutes", expose=True)(echo.func)
+    with pytest.raises(InvalidOption, match="has a schedule of its own, which is known by this name"):
+        write("tests.app.tasks.echo", task="tests.app.tasks.echo", args=[1])
+
+
+def test_who_writes_a_row_need_not_have_met_its_task(write: Any, tasks: dict[str, Any], monkeypatch: Any) -> None:
+    found = tasks.copy()
+    tasks.clear()
+    monkeypatch.setattr(registry, "discover", lambda modules=(): tasks.update(found))
+
+    assert write().pk
+
+
 def test_a_paused_row_makes_no_job(backend: Any, clock: Clock, write: Any) -> None:
     write()
     Row.objects.update(is_paused=True)

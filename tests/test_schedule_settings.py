@@ -150,7 +150,7 @@ def test_one_task_may_have_several_entries_beside_its_own_schedule_and_a_row(
     task(schedule=every(minutes=5), expose=True)(echo.func)
     entry = {"task": ECHO, "schedule": every(minutes=5)}
     backend = using({"one": {**entry, "args": [1]}, "two": {**entry, "args": [2]}})
-    schedule_rows.write("one", backend, task=ECHO, rule="every 0:05:00", args=[3], clock=clock)
+    schedule_rows.write("three", backend, task=ECHO, rule="every 0:05:00", args=[3], clock=clock)
     duties = [Schedules(backend, clock), ScheduleRows(backend, clock)]
     for duty in duties:
         duty.tick()
@@ -377,11 +377,37 @@ def command(*arguments: str) -> str:
     return output.getvalue()
 
 
+def test_the_commands_know_the_rows_that_people_wrote_by_their_names(clock: Clock, using: Any, tasks: Any) -> None:
+    tasks.clear()
+    exposed = task(expose=True)(echo.func)
+    backend = using({"sums": {"task": ECHO, "schedule": "@daily", "args": [1]}})
+    schedule_rows.write("mine", backend, task=ECHO, rule="0 3 * * *", zone="Asia/Tokyo", args=[2], clock=clock)
+    schedule_rows.write("yours", backend, task=ECHO, rule="@daily", args=[3], clock=clock)
+    Row.objects.filter(name="yours").update(task="gone")
+
+    command("pause-schedule", "mine")
+    command("pause-schedule", "yours")
+    assert command("run-schedule", "mine").endswith("is on its way\n")
+    assert [next(iter(job.arguments.values())) for job in Job.objects.all()] == [[2]]
+    listed = {entry["name"]: entry for entry in json.loads(command("schedules", "--json"))}
+    assert {name: entry["stands_in"] for name, entry in listed.items()} == {
+        "sums": "settings",
+        "mine": "table",
+        "yours": "table",
+    }
+    assert [entry["is_paused"] for entry in listed.values()] == [False, True, True]
+    assert (listed["mine"]["rule"], len(listed["mine"]["coming"])) == ("0 3 * * * Asia/Tokyo", 3)
+    assert listed["yours"]["problem"] == "no task is registered as 'gone'"
+    command("resume-schedule", "mine")
+    assert not Row.objects.get(name="mine").is_paused
+    assert exposed.schedule is None
+
+
 def test_the_command_lists_whole_and_broken_entries(using: Any) -> None:
     using({"my sums": FIVE, "broken": {"task": ADD}})
     first, second = command("schedules").splitlines()
 
-    assert first.startswith("my sums  every 0:05:00             next 20")
+    assert first.startswith("my sums  every 0:05:00  next 20")
     assert first.endswith(f"  of {ADD}")
     assert second.startswith("broken   broken ")
     assert second.endswith("the key 'schedule' is missing")
@@ -396,7 +422,7 @@ def test_a_paused_entry_makes_no_job_until_it_is_resumed(clock: Clock, using: An
     duty = Schedules(using({"my sums": FIVE, "other": {**FIVE, "args": [3, 4]}}), clock)
     duty.tick()
     assert command("pause-schedule", "my sums") == "my sums is paused\n"
-    assert "my sums  every 0:05:00             paused" in command("schedules")
+    assert "my sums  every 0:05:00  paused" in command("schedules")
     forward(duty, clock, 1, minutes=5)
     assert made() == [("12:05", [3, 4])]
 
@@ -416,7 +442,7 @@ def test_an_entry_is_run_now_by_its_name(using: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("other", "no task 'other' has a schedule in 'default', nor have the settings one; these have: sums"),
+        ("other", "no schedule 'other' in 'default'; known: sums, crowded"),
         ("sums", "the key 'schedule' is missing"),
         ("crowded", "priority"),
     ],

@@ -489,7 +489,7 @@ def test_a_command_names_the_tasks_that_have_a_schedule(backend: Any) -> None:
     scheduled("@yearly")
     with pytest.raises(
         CommandError,
-        match=r"no task 'echo' has a schedule in 'default', nor have the settings one; these have: tests\.app\.tasks",
+        match=r"no schedule 'echo' in 'default'; known: tests\.app\.tasks\.echo",
     ):
         shown("pause-schedule", "echo")
 

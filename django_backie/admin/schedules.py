@@ -100,6 +100,8 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
                 "job “queue” behind it."
             ),
             "jitter": gettext_lazy("Seconds over which to spread the jobs."),
+            "args": gettext_lazy('A list as JSON, such as [1, "eu"]; empty: none.'),
+            "kwargs": gettext_lazy('An object as JSON, such as {"region": "eu"}; empty: none.'),
             "queue": gettext_lazy("Empty: the task's own."),
             "priority": gettext_lazy("Empty: the task's own."),
         }
@@ -142,6 +144,8 @@ class ScheduleForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("rule", str(error))
         if schedule_rows.rows(backend_of(row)).filter(name=row.name).exclude(pk=self.instance.pk).exists():
             self.add_error("name", _("There is a schedule with this name already."))
+        if row.name != self.instance.name and (problem := schedule_rows.name_problem(row.name, backend_of(row))):
+            self.add_error("name", problem)
         return found
 
 
@@ -164,7 +168,8 @@ class ScheduleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.display(description=gettext_lazy("rule"))
     def unbroken_rule(self, row: Row) -> str:
         """Return the rule with spaces at which no line ends."""
-        return row.rule.replace(" ", "\N{NO-BREAK SPACE}")
+        # That of the code and of the settings bears its zone itself.
+        return f"{row.rule} {row.zone}".rstrip().replace(" ", "\N{NO-BREAK SPACE}")
 
     @admin.display(description=gettext_lazy("stands in"))
     def source(self, row: Row) -> str:

@@ -129,6 +129,13 @@ def parked_of_task(broker: RedisBroker, task: str) -> int:
     return count
 
 
+def waiting(broker: RedisBroker) -> dict[str, int]:
+    """Return how many jobs are ready, set aside (see ``parked``), and due at a later time."""
+    with translated(broker.config.url):
+        later = int(broker.client.zcard(broker.keys["s"]))
+    return {"ready": sum(ready_counts(broker).values()), "set aside": parked(broker), "due later": later}
+
+
 def measure(broker: RedisBroker, key: str) -> float | None:
     """Return how many slots an adaptive limit has found; None where no job of it has begun for a day."""
     with translated(broker.config.url):

@@ -173,9 +173,12 @@ def cron(
         raise InvalidOption(msg)
     made = Cron(" ".join(expression.split()), zone)
     plain = ALIASES.get(made.expression, made.expression)
-    if len(plain.split()) != 5:
+    if (count := len(plain.split())) != 5:
         known = ", ".join(ALIASES)
-        msg = f"the cron expression {expression!r} has {len(plain.split())} fields, not 5; or use one of {known}"
+        msg = (
+            f"the cron expression {expression!r} has {count} field{'s' * (count != 1)}, not 5; or use one of {known}, "
+            "or an interval such as 'every 5 minutes'"
+        )
         raise InvalidOption(msg)
     try:
         next(made.slots(0.0, "UTC"))
@@ -251,7 +254,7 @@ def adjusted(schedule: Schedule, **changes: Any) -> Schedule:
 
 
 def schedule_of(value: object) -> Schedule:
-    """Return what the option ``schedule`` means: a cron expression, a timedelta, or a schedule.
+    """Return what the option ``schedule`` means: a cron expression, ``every 5 minutes``, a timedelta, or a schedule.
 
     Raises:
         InvalidOption: it is none of these, or cannot be read.
@@ -261,8 +264,8 @@ def schedule_of(value: object) -> Schedule:
     if isinstance(value, timedelta):
         return every(seconds=value.total_seconds())
     if isinstance(value, str):
-        return cron(value)
-    msg = f"a schedule is a cron expression, every(...), cron(...) or a timedelta, not {value!r}"
+        return read(value)
+    msg = f"a schedule is a cron expression, 'every 5 minutes', every(...), cron(...) or a timedelta, not {value!r}"
     raise InvalidOption(msg)
 
 

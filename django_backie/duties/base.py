@@ -99,6 +99,12 @@ class Rota:
             if self._bell.wait(max(0.0, nearest - self._clock.monotonic())) and self._urgent in self._due:
                 self._due[self._urgent] = 0.0
 
+    def run_through(self) -> None:
+        """Run each duty until it has nothing more to do at once, or fails."""
+        for duty in self._duties:
+            while self._tick(duty) == 0.0:
+                pass
+
     def run_due(self) -> None:
         """Run every duty whose time has come, once."""
         for duty in self._duties:

@@ -6,10 +6,11 @@ import logging
 
 from django.db import connections
 
+from .. import tables
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..exceptions import BrokerError
-from .base import Bell, Duty, Rota
+from .base import Bell, Duty, Rota, on_each
 from .mirror import Mirror
 from .prune import Prune
 from .reconcile import Reconcile
@@ -25,6 +26,7 @@ logger = logging.getLogger("django_backie.duties")
 def perform(backend: RedisBackend, bell: Bell, clock: Clock = SYSTEM) -> None:
     """Do the duties until stopped, then mirror what is left; uses, and in the end closes, this thread's connections."""
     try:
+        on_each(backend.config.databases, _tell_of_missing_tables, "migrations")
         Rota(duties_of(backend, clock), bell, clock).run()
         if backend.config.mirrored:
             Mirror(backend).drain()
@@ -32,6 +34,29 @@ def perform(backend: RedisBackend, bell: Bell, clock: Clock = SYSTEM) -> None:
         logger.warning("%s; the next worker will mirror what is left", error)
     finally:
         connections.close_all()
+
+
+def prepare(backend: RedisBackend, clock: Clock = SYSTEM) -> None:
+    """Make ready what is due: jobs that are in the outbox still, and those of schedules whose times have come.
+
+    A worker that ends when nothing is ready may else be gone before its own duties have come to that.
+    """
+    if backend.config.mirrored:
+        duties: list[Duty] = [Relay(backend, clock), Schedules(backend, clock), ScheduleRows(backend, clock)]
+        Rota(duties, Bell(), clock).run_through()
+
+
+def _tell_of_missing_tables(alias: str) -> None:
+    """Say at once what else each duty would say in the words of the database."""
+    if missing := tables.unapplied(alias):
+        logger.warning(
+            "the tables in %r are those of an earlier release, %d migration(s) behind; run: manage.py migrate %s "
+            "--database %s",
+            alias,
+            len(missing),
+            tables.APP,
+            alias,
+        )
 
 
 def duties_of(backend: RedisBackend, clock: Clock = SYSTEM) -> list[Duty]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
+from django.utils import timezone
 
 from django_backie import compat, registry, schedule_rows, schedule_settings, task, timetables
 from django_backie.models import Job, Schedule
@@ -260,11 +261,19 @@ def test_one_that_was_taken_out_of_the_settings_is_broken_and_makes_nothing(root
     assert not Job.objects.exists()
 
 
-def test_people_may_write_one_of_the_same_name(root, in_settings):
-    text_of(root.post(ADD, BLANK, follow=True))
-    assert sorted(Schedule.objects.values_list("name", "in_settings")) == [("nightly", False), ("nightly", True)]
+def test_people_may_not_write_one_of_the_same_name(root, in_settings):
+    assert "; choose another name" in text_of(root.post(ADD, BLANK, follow=True))
+    assert Schedule.objects.get() == in_settings
 
-    row = Schedule.objects.get(in_settings=False)
+
+def test_one_that_had_its_name_before_the_settings_may_be_changed_and_deleted(root, in_settings):
+    row = Schedule.objects.create(
+        backend="default", name="nightly", task=report.job_name, rule="0 3 * * *", last_slot=timezone.now()
+    )
+    root.post(f"{SCHEDULES}{row.pk}/change/", {**BLANK, "rule": "every 7 minutes"}, follow=True)
+    row.refresh_from_db()
+    assert row.rule == "every 7 minutes"
+
     root.post(f"{SCHEDULES}{row.pk}/delete/", {"post": "yes"})
     assert Schedule.objects.get() == in_settings
 

@@ -54,5 +54,5 @@ def test_the_row_of_the_page_is_written(backend: Any, monkeypatch: pytest.Monkey
     page.write_rows()
 
     row = Row.objects.get()
-    assert (row.name, row.overlap, row.jitter) == ("nightly report", "skip", 600)
+    assert (row.name, row.overlap, row.jitter) == ("report for Europe", "skip", 600)
     assert str(schedule_rows.plan_of(row, backend).schedule) == "0 3 * * * Europe/Berlin"

@@ -19,6 +19,25 @@ def test_burst_runs_everything_mirrors_it_and_exits_clean(project: Project) -> N
     assert project.states() == {"SUCCESSFUL": 50}
 
 
+def test_a_burst_runs_what_the_outbox_has_and_tells_what_is_left(project: Project) -> None:
+    project.run(
+        "from datetime import timedelta\n"
+        "from django.utils import timezone\n"
+        "from django_backie.broker.redis import RedisBroker\n"
+        "from django_backie.exceptions import BrokerUnavailable\n"
+        f"mark.using(run_after=timedelta(hours=1)).delay('{project.marks}', 'later')\n"
+        "def away(*_, **__): raise BrokerUnavailable('away')\n"
+        "RedisBroker.enqueue = away\n"
+        f"mark.delay('{project.marks}', 'now')\n"
+        "Job.objects.filter(version=0).update(enqueued_at=timezone.now() - timedelta(minutes=1))\n"
+    )
+    worker = project.worker("--burst")
+
+    assert worker.wait() == 0
+    assert project.marked() == ["now"]
+    assert "what is left: 1 due later" in worker.output
+
+
 def test_sigterm_lets_running_jobs_finish_and_hands_back_the_others(project: Project) -> None:
     worker = project.worker("--threads", "1")
     gate = project.directory / "gate"

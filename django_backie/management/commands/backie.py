@@ -61,7 +61,7 @@ class Command(BaseCommand):
             ("resume-schedule", "go on with a paused schedule"),
             ("run-schedule", "make a job of a schedule now"),
         ):
-            help_of = "the task, or the name in the settings"
+            help_of = "the task, or the name in the settings or in the table"
             actions.add_parser(name, help=text).add_argument("task", metavar="SCHEDULE", help=help_of)
         queue_actions.add_arguments(actions)
         self._add_erase(actions)
@@ -155,15 +155,16 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps([asdict(entry) for entry in entries], cls=DjangoJSONEncoder))
             return
         width = max((len(entry.name or entry.task) for entry in entries), default=0)
+        rule_width = max((len(entry.rule) for entry in entries), default=0)
         for entry in entries:
             if entry.problem:
-                self.stdout.write(f"{entry.name:<{width}}  {'broken':<24}  {entry.problem}")
+                self.stdout.write(f"{entry.name:<{width}}  {'broken':<{rule_width}}  {entry.problem}")
                 continue
             # In the zone of the project: where no request has set another, that is the current one.
             coming = ", ".join(f"{timezone.localtime(slot):%Y-%m-%d %H:%M:%S}" for slot in entry.coming)
             state = "paused" if entry.is_paused else f"next {coming}"
             of = f"  of {entry.task}" if entry.name else ""
-            self.stdout.write(f"{entry.name or entry.task:<{width}}  {entry.rule:<24}  {state}{of}")
+            self.stdout.write(f"{entry.name or entry.task:<{width}}  {entry.rule:<{rule_width}}  {state}{of}")
 
     def _pause_schedule(self, backend: RedisBackend, options: dict[str, Any]) -> None:
         _discover(backend)

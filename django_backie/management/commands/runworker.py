@@ -8,6 +8,7 @@ import re
 import sys
 import threading
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -15,14 +16,18 @@ from django.core.management.base import BaseCommand, CommandError
 
 from ... import compat, registry
 from ...backend import RedisBackend
+from ...broker import inspect
 from ...clock import SYSTEM
-from ...exceptions import BackieError
+from ...duties.rota import prepare
+from ...exceptions import BackieError, BrokerError
 from ...seed import run_in_thread
 from ...worker.banner import banner
 from ...worker.options import WorkerOptions
 from ...worker.reload import FileWatch, restart
 from ...worker.report import FORMATS, Summary, configure_logging, log_finished
 from ...worker.supervisor import EXIT_CLEAN, Supervisor
+
+logger = logging.getLogger("django_backie.worker")
 
 SUMMARY_INTERVAL = 60.0
 
@@ -83,7 +88,11 @@ class Command(BaseCommand):
         names = registry.discover(backend.config.task_modules)
         if options["log_format"] == "pretty" and options["verbosity"] > 0:
             self.stdout.write(banner(backend, worker_options, names, verbosity=options["verbosity"]))
+        if worker_options.burst:
+            prepare(backend)
         code = self._run(backend, worker_options, watch)
+        if worker_options.burst:
+            _tell_what_is_left(backend)
         if code != EXIT_CLEAN:
             sys.exit(code)
 
@@ -105,6 +114,12 @@ class Command(BaseCommand):
             self.stdout.flush()
             restart()
         return code
+
+
+def _tell_what_is_left(backend: RedisBackend) -> None:
+    with suppress(BrokerError):
+        if left := ", ".join(f"{count} {what}" for what, count in inspect.waiting(backend.broker).items() if count):
+            logger.info("what is left: %s", left)
 
 
 def _backend_of(alias: str | None) -> RedisBackend:

@@ -188,9 +188,9 @@ def _coming(plan: Plan, count: int) -> tuple[datetime, ...]:
 
 
 def _set_paused(name: str, backend: RedisBackend, *, is_paused: bool) -> None:
-    # Also one that is broken.
+    # Also one that is broken. Where the settings have got its name since, that means theirs.
     written = [row.pk for row in _written(backend) if row.name == name]
-    if written:
+    if written and not schedule_rows.name_problem(name, backend):
         schedule_rows.rows(backend).filter(pk__in=written).update(is_paused=is_paused)
         return
     plan = find(name, backend)

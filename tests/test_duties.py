@@ -178,7 +178,17 @@ def test_a_stopped_loop_starts_nothing() -> None:
 
 def test_without_a_mirror_only_what_needs_no_database_is_done(backend: Any) -> None:
     names = [duty.name for duty in duties_of(backend)]
-    assert names == ["recover", "mirror", "relay", "reconcile", "schedules", "schedule_rows", "release", "prune"]
+    assert names == [
+        "recover",
+        "mirror",
+        "relay",
+        "reconcile",
+        "schedules",
+        "schedule_rows",
+        "release",
+        "prune",
+        "migrations",
+    ]
 
     backend.config = replace(backend.config, databases=())
     assert [duty.name for duty in duties_of(backend)] == ["recover", "reconcile"]

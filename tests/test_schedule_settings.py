@@ -398,6 +398,10 @@ def test_the_commands_know_the_rows_that_people_wrote_by_their_names(clock: Cloc
     assert [entry["is_paused"] for entry in listed.values()] == [False, True, True]
     assert (listed["mine"]["rule"], len(listed["mine"]["coming"])) == ("0 3 * * * Asia/Tokyo", 3)
     assert listed["yours"]["problem"] == "no task is registered as 'gone'"
+    Row.objects.filter(name="mine").update(name="sums")
+    command("resume-schedule", "sums")
+    assert Row.objects.get(name="sums", in_settings=False).is_paused, "the settings have had the name"
+    Row.objects.filter(name="sums", in_settings=False).update(name="mine")
     command("resume-schedule", "mine")
     assert not Row.objects.get(name="mine").is_paused
     assert exposed.schedule is None

@@ -6,11 +6,11 @@ import logging
 
 from django.db import connections
 
-from .. import tables
 from ..backend import RedisBackend
 from ..clock import SYSTEM, Clock
 from ..exceptions import BrokerError
-from .base import Bell, Duty, Rota, on_each
+from .base import Bell, Duty, Rota
+from .migrations import Migrations
 from .mirror import Mirror
 from .prune import Prune
 from .reconcile import Reconcile
@@ -26,7 +26,6 @@ logger = logging.getLogger("django_backie.duties")
 def perform(backend: RedisBackend, bell: Bell, clock: Clock = SYSTEM) -> None:
     """Do the duties until stopped, then mirror what is left; uses, and in the end closes, this thread's connections."""
     try:
-        on_each(backend.config.databases, _tell_of_missing_tables, "migrations")
         Rota(duties_of(backend, clock), bell, clock).run()
         if backend.config.mirrored:
             Mirror(backend).drain()
@@ -46,22 +45,10 @@ def prepare(backend: RedisBackend, clock: Clock = SYSTEM) -> None:
         Rota(duties, Bell(), clock).run_through()
 
 
-def _tell_of_missing_tables(alias: str) -> None:
-    """Say at once what else each duty would say in the words of the database."""
-    if missing := tables.unapplied(alias):
-        logger.warning(
-            "the tables in %r are those of an earlier release, %d migration(s) behind; run: manage.py migrate %s "
-            "--database %s",
-            alias,
-            len(missing),
-            tables.APP,
-            alias,
-        )
-
-
 def duties_of(backend: RedisBackend, clock: Clock = SYSTEM) -> list[Duty]:
     """Return the duties of a backend; without a mirror there are only those that need no database."""
     if not backend.config.mirrored:
         return [Recover(backend.broker), Reconcile(backend, clock)]
     duties: list[Duty] = [Recover(backend.broker), Mirror(backend), Relay(backend, clock), Reconcile(backend, clock)]
-    return [*duties, Schedules(backend, clock), ScheduleRows(backend, clock), Release(backend), Prune(backend, clock)]
+    duties += [Schedules(backend, clock), ScheduleRows(backend, clock), Release(backend), Prune(backend, clock)]
+    return [*duties, Migrations(backend)]

@@ -12,7 +12,7 @@ from django_backie.core import head
 from django_backie.core.job import Job
 from django_backie.middleware import Make, Middleware
 from tests.app.tasks import echo
-from tests.helpers import lease
+from tests.helpers import lease, outlast_millisecond
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "other"])
 
@@ -37,11 +37,11 @@ def ageing_of(backend: Any, made: Any) -> int:
 
 def test_in_a_queue_that_ages_a_priority_is_worth_so_many_places(backend: Any, settings: Any) -> None:
     with_options(settings, AGEING=2)
-    for number in range(4):
-        echo.delay(number)
+    made = [echo.delay(number) for number in range(4)]
+    # Of two at one place the older goes first.
+    outlast_millisecond(made[2].id)
     echo.using(priority=1).delay("urgent")
 
-    # Of two at one place the older goes first.
     assert order(backend) == [[0], [1], [2], ["urgent"], [3]]
 
 

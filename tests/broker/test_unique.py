@@ -653,3 +653,15 @@ def test_a_moved_job_runs_once(broker: RedisBroker) -> None:
 
     assert keys_of(broker) == {}
     assert order(broker) == []
+
+
+def test_a_released_job_that_was_unique_until_its_start_does_not_have_its_key_again(broker: RedisBroker) -> None:
+    enqueue(broker, "a", unique="s1")
+    finish(broker, "a", State.BLOCKED, unique="", refund=True)
+    assert enqueue(broker, "b", unique="s1") == ADDED
+    broker.hasten(["a"])
+
+    assert record(broker, "a").first_started is not None
+    assert record(broker, "b").first_started is None
+    assert enqueue(broker, "c", unique="s1") == [Duplicate("b")]
+    assert order(broker) == ["b", "a"]

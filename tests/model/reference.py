@@ -312,7 +312,8 @@ class Reference:
             if job.state == "Q" and job.aside is None:
                 return "READY"
             job.keeps_place, job.aside = False, None
-            job.first = None if job.state == "B" else job.first
+            is_new = job.state == "B" and not job.unique[0].startswith("s")
+            job.first = None if is_new else job.first
             self._append(job)
             self._write(job)
             return "OK"

@@ -338,6 +338,12 @@ MISTAKES: dict[str, list[tuple[str, str, str, str]]] = {
         ("waiting", "redis.call('ZREM', s, id) == 0", "not redis.call('ZSCORE', s, id)", "A hastened job runs twice."),
         ("place", "    redis.call('HDEL', f, id)\n", "", "Its old place is used at some later retry."),
         ("append", "    append(prefix, id, body)\n", "", "A hastened job is in no queue: it is lost."),
+        (
+            "new-key",
+            " and string.sub(unique_of(body) or '', 1, 1) ~= 's'",
+            "",
+            "Two jobs that have not been started have one key.",
+        ),
         ("due", "'Q', '', ''", "'Q', record.due, ''", "A ready job is shown as due later."),
         ("reason", "'Q', '', ''", "'Q', '', record.reason", "A released job is shown with what it was parked for."),
         ("version", TOUCH, "", "The mirror takes the ready state for an old one."),

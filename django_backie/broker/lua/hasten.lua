@@ -1,7 +1,7 @@
 -- Make scheduled and retrying jobs ready now.
 -- keys: b h s f
 -- args: prefix keep keep_failed
--- include: time mark record place fair
+-- include: time mark record place fair unique
 -- The rest: ids.
 -- Answers per job: OK, or the reason: READY, RUNNING, ENDED, GONE.
 local now = now_ms()
@@ -21,8 +21,9 @@ for at = first, #ARGV do
   else
     redis.call('HDEL', f, id)
     append(prefix, id, body)
-    -- Whoever parked it counted from its first claim; from now on it has time again.
-    if record.state == 'B' then record.first = '' end
+    -- Whoever parked it counted from its first claim; from now on it has time again. Unless it was unique until then: its
+    -- key may be another job's.
+    if record.state == 'B' and string.sub(unique_of(body) or '', 1, 1) ~= 's' then record.first = '' end
     record.state, record.due, record.reason = 'Q', '', ''
     touch(record, now)
     redis.call('HSET', h, id, format(record))

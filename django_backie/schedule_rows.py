@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.apps import apps
-from django.db import connections, transaction
+from django.db import OperationalError, connections, transaction
 
 from . import registry
 from .backend import RedisBackend
@@ -20,6 +20,9 @@ from .moments import moment
 from .schedule_settings import Plan
 from .task_definition import Task
 from .task_options import refuse_overlap_beside
+
+# More than there will be writers of one name: of those who wait for each other, all but one go on.
+TRIES = 10
 
 
 def write(
@@ -51,6 +54,7 @@ def write(
         InvalidOption: the task is not exposed, the rule cannot be read, ``overlap`` stands beside an option of the same
             kind, the code or the settings have a schedule of this name.
         InvalidArguments: they do not fit the task, or are no JSON.
+        OperationalError: in a transaction of the caller's, the database has ended it for a deadlock; try that again.
     """
     # Not every process that writes one has met its task.
     registry.discover(backend.config.task_modules)
@@ -60,6 +64,17 @@ def write(
     values |= {"overlap": overlap, "jitter": jitter, "args": list(args), "kwargs": dict(kwargs or {})}
     values |= {"queue": queue, "priority": priority, "last_slot": moment(clock.now())}
     plan_of(rows(backend).model(backend=backend.alias, name=name, **values), backend)
+    is_outermost = not connections[database_of(backend)].in_atomic_block
+    for _ in range(TRIES - 1 if is_outermost else 0):
+        try:
+            return _written(name, backend, values)
+        except OperationalError as error:
+            if not _is_deadlock(error):
+                raise
+    return _written(name, backend, values)
+
+
+def _written(name: str, backend: RedisBackend, values: dict[str, Any]) -> Any:
     database = database_of(backend)
     with transaction.atomic(using=database):
         row = _locked(name, backend, values["last_slot"])
@@ -68,6 +83,15 @@ def write(
         # Whether it is paused is for others to say.
         row.save(using=database, update_fields=[*values])
     return row
+
+
+def _is_deadlock(error: OperationalError) -> bool:
+    """Tell whether the database chose this transaction to end a deadlock.
+
+    InnoDB locks entries of an index before their rows, a change of a row the other way round; its manual says to be
+    ready to try again: https://dev.mysql.com/doc/refman/8.4/en/innodb-deadlocks-handling.html.
+    """
+    return error.args[:1] == (1213,) or getattr(error.__cause__, "sqlstate", "") == "40P01"
 
 
 def _locked(name: str, backend: RedisBackend, now: datetime) -> Any:

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.db.models.signals import pre_save
 from django.test.utils import CaptureQueriesContext
 
@@ -99,6 +99,57 @@ def test_four_who_write_the_same_new_names_at_once_write_one_row_of_each(backend
 
     assert sorted(Row.objects.values_list("name", flat=True)) == sorted(f"nightly {number}" for number in range(15))
     assert not Row.objects.filter(task="").exists()
+
+
+def deadlocked(times: int, monkeypatch: pytest.MonkeyPatch, error: OperationalError) -> None:
+    """Have the database fail the first transactions that look for a row."""
+    errors = [error] * times
+    looked = schedule_rows._locked
+
+    def locked(*args: Any) -> Any:
+        if errors:
+            raise errors.pop()
+        return looked(*args)
+
+    monkeypatch.setattr(schedule_rows, "_locked", locked)
+
+
+def found_by(code: str) -> OperationalError:
+    """Return the error of a deadlock as a driver gives its code."""
+    if code == "1213":
+        return OperationalError(1213, "Deadlock found when trying to get lock; try restarting transaction")
+    error, cause = OperationalError("deadlock detected"), Exception()
+    error.__cause__, cause.sqlstate = cause, code  # type: ignore[attr-defined]
+    return error
+
+
+@pytest.mark.parametrize("code", ["1213", "40P01"])
+def test_who_is_chosen_to_end_a_deadlock_writes_again(write: Any, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    deadlocked(3, monkeypatch, found_by(code))
+    write(SUMS)
+
+    assert rows() == [SUMS_ROW]
+
+
+def test_deadlocks_without_end_are_told(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlocked(schedule_rows.TRIES, monkeypatch, found_by("1213"))
+
+    with pytest.raises(OperationalError, match="Deadlock found"):
+        write(SUMS)
+
+
+def test_a_deadlock_in_a_transaction_of_the_caller_is_theirs(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlocked(1, monkeypatch, found_by("1213"))
+
+    with pytest.raises(OperationalError, match="Deadlock found"), transaction.atomic():
+        write(SUMS)
+
+
+def test_another_error_of_the_database_is_told_at_once(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    deadlocked(1, monkeypatch, OperationalError("the disk is full"))
+
+    with pytest.raises(OperationalError, match="the disk is full"):
+        write(SUMS)
 
 
 @only_postgresql
